@@ -1,1 +1,40 @@
-//! stub
+//! Evidence and verdicts for a canary, computed from counters and gauges alone.
+//!
+//! Everything here is a pure function: no I/O, no clock, no randomness, no state between calls. The caller
+//! passes the raw samples of the whole analysis window and the present time; the judge replays them and gives
+//! the verdict. The same samples give the same bits, so a restarted operator reaches the same verdict at the
+//! same tick, and explaining a rollback is running it again.
+//!
+//! The pieces, in the order data flow through them:
+//! - [`Sample`], [`Series`], [`PodCounters`], [`GaugePod`], [`Window`]: what was scraped and when.
+//! - `counters`: cumulative counters become deltas (resets, gaps, new pods, unusable values).
+//! - `ticks`: deltas of both arms become comparable ticks on one grid.
+//! - [`ErrorTest`]: the anytime-valid error-ratio test. [`judge_errors`]: several of them together.
+//! - [`ThresholdTest`]: a plain bound on a gauge.
+//! - [`merge`]: one verdict from many. [`first_rung`], [`next_rung`]: the traffic ramp.
+//!
+//! Method: conditional two-sample e-process with a tolerated ratio (the null of Lindon and Malek,
+//! arXiv 2011.03567, with a margin), mixed over unknown start times (Shin, Ramdas and Rinaldo,
+//! arXiv 2203.03532), stopped by Ville's inequality, merged as in Vovk and Wang (Annals of Statistics 2021).
+
+mod counters;
+mod dispersion;
+mod eprocess;
+mod error;
+mod forecast;
+mod input;
+mod joint;
+mod merge;
+mod params;
+mod ramp;
+mod threshold;
+mod ticks;
+
+pub use dispersion::dispersion_prior;
+pub use error::{ArmTotals, ErrorInput, ErrorTest, ErrorVerdict, TracePoint};
+pub use input::{GaugePod, PodCounters, Sample, Series, Window};
+pub use joint::{ErrorMetric, JointVerdict, judge_errors};
+pub use merge::{MetricState, NoDataReason, Overall, State, merge};
+pub use params::{ErrorParams, ParamError, ThresholdParams};
+pub use ramp::{LADDER, first_rung, needed_per_tick, next_rung};
+pub use threshold::{ThresholdTest, ThresholdVerdict};

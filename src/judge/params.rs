@@ -1,0 +1,147 @@
+//! Parameters of the tests and their validation.
+
+use std::fmt;
+
+/// Why parameters cannot be used, in words for the person who wrote them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamError(String);
+
+impl fmt::Display for ParamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ParamError {}
+
+/// Parameters of the error-ratio test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ErrorParams {
+    /// ρ₀: the canary's error ratio may be this many times the stable one's without ever being rolled back for
+    /// it. A tolerance below 1 makes no sense, and without any every real difference is significant at high
+    /// traffic.
+    pub max_ratio: f64,
+    /// ρ₁: never promote early a canary whose error ratio may be this many times the stable one's.
+    pub unacceptable_ratio: f64,
+    /// δ₁: the error ratio (0 to 1) allowed by the service level objective, if there is one. A canary that is
+    /// surely below it may be promoted whatever the ratio of the arms.
+    pub slo_error_ratio: Option<f64>,
+    /// δ₀: error ratios (0 to 1) at or below this never cause a rollback; 0 turns the floor off.
+    pub floor_ratio: f64,
+    /// α: probability of ever rolling back a canary that is within the tolerance, over all looks.
+    pub false_rollback_budget: f64,
+    /// α_P: probability of ever promoting early a canary at or over `unacceptable_ratio`.
+    pub false_promotion_budget: f64,
+}
+
+impl Default for ErrorParams {
+    fn default() -> Self {
+        Self {
+            max_ratio: 1.25,
+            unacceptable_ratio: 2.0,
+            slo_error_ratio: None,
+            floor_ratio: 0.0,
+            false_rollback_budget: 0.01,
+            false_promotion_budget: 0.05,
+        }
+    }
+}
+
+impl ErrorParams {
+    /// The defaults with an objective; the floor becomes a tenth of it.
+    pub fn with_slo(slo_error_ratio: f64) -> Self {
+        Self {
+            slo_error_ratio: Some(slo_error_ratio),
+            floor_ratio: slo_error_ratio / 10.0,
+            ..Self::default()
+        }
+    }
+
+    /// Checks ranges and their order; the message names the field and the allowed values.
+    pub fn validate(&self) -> Result<(), ParamError> {
+        // Written so that NaN fails every check.
+        let inside = |value: f64, low: f64, high: f64| value >= low && value <= high;
+        let fail = |message: String| Err(ParamError(message));
+        if !inside(self.max_ratio, 1.0, 100.0) {
+            return fail(format!("maxErrorRatio must be between 1 and 100, got {}", self.max_ratio));
+        }
+        if !(inside(self.unacceptable_ratio, 1.0, 1000.0) && self.unacceptable_ratio > self.max_ratio) {
+            return fail(format!(
+                "unacceptableRatio must be above maxErrorRatio ({}) and at most 1000, got {}",
+                self.max_ratio, self.unacceptable_ratio
+            ));
+        }
+        if let Some(slo) = self.slo_error_ratio
+            && !inside(slo, 1e-9, 0.5)
+        {
+            return fail(format!("the SLO's error ratio must be between 1e-9 and 0.5, got {slo}"));
+        }
+        if self.floor_ratio != 0.0 && !inside(self.floor_ratio, 1e-12, 0.5) {
+            return fail(format!(
+                "the floor under which errors never matter must be 0 (off) or between 1e-12 and 0.5, got {}",
+                self.floor_ratio
+            ));
+        }
+        if let Some(slo) = self.slo_error_ratio
+            && self.floor_ratio > slo
+        {
+            return fail(format!(
+                "the floor ({}) must not be above the SLO's error ratio ({slo})",
+                self.floor_ratio
+            ));
+        }
+        // Above a tenth one capped scrape could decide alone.
+        if !inside(self.false_rollback_budget, 1e-9, 0.1) {
+            return fail(format!(
+                "falseRollbackBudget must be between 1e-9 and 0.1, got {}",
+                self.false_rollback_budget
+            ));
+        }
+        if !inside(self.false_promotion_budget, 1e-9, 0.2) {
+            return fail(format!(
+                "falsePromotionBudget must be between 1e-9 and 0.2, got {}",
+                self.false_promotion_budget
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Parameters of the threshold test on a gauge, in the gauge's own unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ThresholdParams {
+    /// The largest pod value must not be above this.
+    pub max: Option<f64>,
+    /// The smallest pod value must not be below this.
+    pub min: Option<f64>,
+    /// So many closed ticks with data in a row must break a bound before the verdict is Fail.
+    pub consecutive: u32,
+}
+
+impl Default for ThresholdParams {
+    fn default() -> Self {
+        Self { max: None, min: None, consecutive: 3 }
+    }
+}
+
+impl ThresholdParams {
+    /// Checks that there is a usable bound.
+    pub fn validate(&self) -> Result<(), ParamError> {
+        let fail = |message: String| Err(ParamError(message));
+        if self.max.is_none() && self.min.is_none() {
+            return fail("a threshold needs max or min".into());
+        }
+        if self.max.is_some_and(|b| !b.is_finite()) || self.min.is_some_and(|b| !b.is_finite()) {
+            return fail("max and min must be finite numbers".into());
+        }
+        if let (Some(max), Some(min)) = (self.max, self.min)
+            && min > max
+        {
+            return fail(format!("min ({min}) must not be above max ({max})"));
+        }
+        if self.consecutive == 0 {
+            return fail("consecutive must be at least 1".into());
+        }
+        Ok(())
+    }
+}
