@@ -1,0 +1,154 @@
+//! Bounded load on a local endpoint, at a fixed rate whatever the answers.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::Full;
+use hyper::{Method, Request, header};
+use tokio::{io::AsyncWriteExt as _, sync::Semaphore, time::MissedTickBehavior};
+
+use crate::{
+    data::{MEASURED, Wines},
+    pool::Pool,
+    report::{Report, now_ms},
+    rng::Rng,
+    serve::DIGEST_HEADER,
+    target,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What to send, where, and when to stop.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Where to send; the host must be a loopback address
+    #[arg(long)]
+    pub url: String,
+    /// The `Host` header, if it is not the URL's
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Requests per second
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub rps: u32,
+    /// When to stop
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+    /// Requests in flight at most; those due beyond are skipped and counted
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub concurrency: u32,
+    /// Stop after this many requests
+    #[arg(long)]
+    pub max_requests: Option<u64>,
+    /// The file that the JSON lines are appended to
+    #[arg(long)]
+    pub report: PathBuf,
+    /// Time between two lines
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(50..))]
+    pub every_ms: u64,
+    /// Seed of the order of the rows
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Why the load did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The URL or the host is not acceptable.
+    #[error("{0}")]
+    Target(String),
+    /// The report file cannot be written.
+    #[error("cannot write the report: {0}")]
+    Report(#[from] std::io::Error),
+    /// A line does not serialize.
+    #[error("cannot write the report: {0}")]
+    Line(#[from] serde_json::Error),
+}
+
+/// Sends load until the time is over, the requests are used up, or `stop` resolves.
+pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Report, LoadError> {
+    let target = target::parse(&options.url).map_err(LoadError::Target)?;
+    let host = options.host.as_ref().unwrap_or(&target.authority);
+    let request = |body: Bytes| {
+        Request::builder()
+            .method(Method::POST)
+            .uri(&target.path)
+            .header(header::HOST, host)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| LoadError::Target(error.to_string()))
+    };
+    let bodies = bodies()?;
+    let mut file = tokio::fs::File::options().create(true).append(true).open(&options.report).await?;
+
+    let pool = Arc::new(Pool::new(target.address));
+    let report = Arc::new(Mutex::new(Report::new()));
+    let free = Arc::new(Semaphore::new(options.concurrency as usize));
+    let mut rng = Rng::new(options.seed);
+    let start = Instant::now();
+    let mut due = tokio::time::interval(Duration::from_secs(1) / options.rps);
+    // A late generator catches up: the rate is the promise, and concurrency bounds the burst.
+    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut lines = tokio::time::interval(Duration::from_millis(options.every_ms));
+    lines.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let end = tokio::time::sleep(Duration::from_secs(u64::from(options.seconds)));
+    tokio::pin!(stop, end);
+
+    let stopped_by = loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break "signal",
+            () = &mut end => break "seconds",
+            _ = lines.tick() => {
+                let line = locked(&report).line(start.elapsed())?;
+                file.write_all(line.as_bytes()).await?;
+                // Without the flush the line waits in memory and a reader is always one behind.
+                file.flush().await?;
+            }
+            _ = due.tick() => {
+                let body = bodies[rng.below(bodies.len())].clone();
+                let Ok(permit) = free.clone().try_acquire_owned() else {
+                    locked(&report).skipped += 1;
+                    continue;
+                };
+                let request = request(body)?;
+                locked(&report).sending();
+                let (pool, shared) = (pool.clone(), report.clone());
+                tokio::spawn(async move {
+                    let (sent_ms, sent) = (now_ms(), Instant::now());
+                    let outcome = pool.send(request, &DIGEST_HEADER, TIMEOUT).await;
+                    locked(&shared).finished(outcome, sent_ms, sent.elapsed());
+                    drop(permit);
+                });
+                if options.max_requests.is_some_and(|max| locked(&report).sent >= max) {
+                    break "max-requests";
+                }
+            }
+        }
+    };
+    // Every request in flight has its own timeout; all permits back means all outcomes counted.
+    let all = free.acquire_many(options.concurrency).await;
+    drop(all);
+    let (line, report) = {
+        let mut report = locked(&report);
+        report.kind = "final";
+        report.stopped_by = Some(stopped_by);
+        (report.line(start.elapsed())?, report.clone())
+    };
+    file.write_all(line.as_bytes()).await?;
+    file.flush().await?;
+    Ok(report)
+}
+
+fn bodies() -> Result<Vec<Bytes>, LoadError> {
+    let rows = Wines::all(MEASURED).rows;
+    rows.iter().map(|row| Ok(serde_json::to_vec(&serde_json::json!({ "features": row }))?.into())).collect()
+}
+
+fn locked(report: &Mutex<Report>) -> std::sync::MutexGuard<'_, Report> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
+}
