@@ -9,6 +9,10 @@ const MOST: f64 = 1e12;
 /// The sum is convex in the number of requests, so from below the target it crosses at most once and bisection
 /// finds where.
 pub(crate) fn requests_until(parts: &[(f64, f64)], target: f64) -> Option<u64> {
+    // Counts at the edge of what a float holds have no rate to go by.
+    if parts.iter().any(|(evidence, growth)| !(evidence.is_finite() && growth.is_finite())) {
+        return None;
+    }
     let at = |requests: f64| -> f64 {
         // Bounded well below overflow, well above any target.
         parts.iter().map(|(evidence, growth)| evidence * (requests * growth).min(300.0).exp()).sum()

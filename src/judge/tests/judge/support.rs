@@ -33,10 +33,7 @@ pub fn pod(name: &str, counts: impl Iterator<Item = (f64, f64)> + Clone) -> PodC
         pod: name.into(),
         started_ms: None,
         scraped_ms: vec![],
-        series: vec![
-            series(false, counts.clone().map(|(n, e)| n - e)),
-            series(true, counts.map(|(_, e)| e)),
-        ],
+        series: vec![series(false, counts.clone().map(|(n, e)| n - e)), series(true, counts.map(|(_, e)| e))],
     }
 }
 
