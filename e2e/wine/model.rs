@@ -1,6 +1,6 @@
 //! The model and its file: a header line that anyone can read, then the body it announces.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -14,6 +14,9 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Digits of the digest that identify a model in headers and metrics.
 pub const DIGEST_DIGITS: usize = 12;
 
+/// Named parameters of a training.
+pub type Params = BTreeMap<String, serde_json::Value>;
+
 /// What the file says about its model before the body.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
@@ -21,8 +24,9 @@ pub struct Header {
     version: u32,
     /// Columns the model was trained on.
     pub features: usize,
-    /// The parameters of the training.
-    pub params: serde_json::Value,
+    /// The parameters of the training, sorted: the order of a JSON object's own map depends on the
+    /// features other crates of a build switch on, and would change the bytes of the file.
+    pub params: Params,
     /// Share of right answers on the test set.
     pub accuracy: f64,
     body_bytes: usize,
@@ -100,7 +104,7 @@ pub struct PredictError {
 
 impl Model {
     /// Puts a trained body under a header; the accuracy is the caller's to measure and set.
-    pub fn new(features: usize, params: serde_json::Value, body: Body) -> Self {
+    pub fn new(features: usize, params: Params, body: Body) -> Self {
         let header = Header {
             format: MAGIC.into(),
             version: FORMAT_VERSION,
@@ -220,7 +224,7 @@ mod tests {
 
     fn stump() -> Model {
         let tree = vec![Node::Split(1, 0.1 + 0.2, 1, 2), Node::Leaf(0.25), Node::Leaf(0.75)];
-        Model::new(2, serde_json::Value::Null, Body::Forest(vec![tree]))
+        Model::new(2, Params::new(), Body::Forest(vec![tree]))
     }
 
     #[test]
@@ -257,7 +261,7 @@ mod tests {
     #[test]
     fn a_tree_that_would_loop_is_refused() {
         let tree = vec![Node::Split(0, 0.0, 0, 1), Node::Leaf(0.0)];
-        let file = Model::new(1, serde_json::Value::Null, Body::Forest(vec![tree])).to_bytes().unwrap();
+        let file = Model::new(1, Params::new(), Body::Forest(vec![tree])).to_bytes().unwrap();
         assert!(matches!(Model::from_bytes(&file), Err(LoadError::Body(_))));
     }
 }

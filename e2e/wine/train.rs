@@ -79,7 +79,8 @@ pub fn train(params: &Params) -> Result<Model, TrainError> {
         }
         None => Body::Forest(forest(&train, params)?),
     };
-    let recorded = serde_json::to_value(params).map_err(|error| TrainError::Params(error.to_string()))?;
+    let recorded = serde_json::to_value(params).and_then(serde_json::from_value);
+    let recorded = recorded.map_err(|error| TrainError::Params(error.to_string()))?;
     let mut model = Model::new(params.features, recorded, body);
     model.header.accuracy = accuracy(&model, &test);
     Ok(model)
