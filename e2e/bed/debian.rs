@@ -1,0 +1,109 @@
+//! The parts that come from Debian's packages.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::Error;
+use crate::tools::Progress;
+use crate::up::require_root;
+use crate::{files, run};
+
+/// A program and the package it comes in.
+const PROGRAMS: [(&str, &str); 9] = [
+    ("containerd", "containerd"),
+    ("ctr", "containerd"),
+    ("runc", "runc"),
+    ("iptables", "iptables"),
+    ("conntrack", "conntrack"),
+    ("prometheus", "prometheus"),
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("mount", "mount"),
+];
+
+const PLUGINS: &str = "containernetworking-plugins";
+
+/// Installs what is missing, where we may; says how otherwise.
+pub fn install(progress: Progress) -> Result<(), Error> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let command = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
+    if run::which("apt-get").is_none() || require_root("").is_err() {
+        return Err(Error::Missing { what: missing.join(", "), install: format!("sudo {command}") });
+    }
+    progress(&format!("installing {}", missing.join(", ")));
+    let _policy = NoServices::begin()?;
+    let apt = |args: &[&str]| {
+        run::output(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let mut words: Vec<&str> = command.split(' ').skip(1).collect();
+    words.push("-qq");
+    if apt(&words).is_err() {
+        // The list of packages may be old, or there may be none yet.
+        apt(&["update", "-qq"])?;
+        apt(&words)?;
+    }
+    for service in missing.iter().filter(|name| run::which(name).is_some()) {
+        // We run these ourselves; at the next start of the machine too.
+        let _ = run::output(Command::new("systemctl").args(["disable", service]));
+    }
+    match self::missing().first() {
+        None => Ok(()),
+        Some(package) => Err(Error::Missing { what: (*package).to_owned(), install: command }),
+    }
+}
+
+fn missing() -> Vec<&'static str> {
+    let mut packages: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| run::which(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if plugins().is_none() {
+        packages.push(PLUGINS);
+    }
+    packages.dedup();
+    packages
+}
+
+/// The folder of the container network plugins.
+pub fn plugins() -> Option<PathBuf> {
+    ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|dir| dir.join("ptp").is_file() && dir.join("host-local").is_file())
+}
+
+/// Debian's way to say that installing a package must not start its service.
+/// Taken back on drop, unless it was there before.
+struct NoServices {
+    ours: bool,
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl NoServices {
+    fn begin() -> Result<Self, Error> {
+        let path = Path::new(POLICY);
+        if path.exists() {
+            return Ok(Self { ours: false });
+        }
+        files::write(path, "#!/bin/sh\nexit 101\n")?;
+        let guard = Self { ours: true };
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Ok(guard)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = fs::remove_file(POLICY);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Prometheus, as a process on the node, with the usual job for annotated pods.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::process::Process;
+use crate::state::State;
+use crate::{files, gateway, node, run, wait};
+
+const PORT: u16 = 9090;
+
+/// Reachable from the host and from pods.
+pub fn url(state: &State) -> String {
+    format!("http://{}", state.socket(PORT))
+}
+
+/// The jobs: pods that ask for it by annotation, and the gateway.
+fn config(state: &State) -> String {
+    format!(
+        "\
+global:
+  scrape_interval: 2s
+  scrape_timeout: 2s
+  evaluation_interval: 2s
+scrape_configs:
+  - job_name: gateway
+    static_configs:
+      - targets: ['{gateway}']
+  - job_name: kubernetes-pods
+    kubernetes_sd_configs:
+      - role: pod
+        api_server: https://127.0.0.1:{api}
+        authorization:
+          credentials: {token}
+        tls_config:
+          ca_file: {ca}
+    relabel_configs:
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
+        action: keep
+        regex: 'true'
+      - source_labels: [__meta_kubernetes_pod_phase]
+        action: drop
+        regex: Pending|Succeeded|Failed|Completed
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scheme]
+        action: replace
+        target_label: __scheme__
+        regex: (https?)
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
+        action: replace
+        target_label: __metrics_path__
+        regex: (.+)
+      - source_labels: [__meta_kubernetes_pod_ip, __meta_kubernetes_pod_annotation_prometheus_io_port]
+        action: replace
+        separator: ':'
+        target_label: __address__
+        regex: (.+:\\d+)
+      - action: labelmap
+        regex: __meta_kubernetes_pod_label_(.+)
+      - source_labels: [__meta_kubernetes_namespace]
+        action: replace
+        target_label: namespace
+      - source_labels: [__meta_kubernetes_pod_name]
+        action: replace
+        target_label: pod
+",
+        gateway = gateway::metrics_url(state).trim_start_matches("http://").trim_end_matches("/metrics"),
+        api = state.ports.apiserver,
+        token = state.tokens.prometheus,
+        ca = state.text("certs/ca.crt"),
+    )
+}
+
+/// Starts Prometheus.
+pub fn start(state: &State) -> Result<(), Error> {
+    let path = state.path("prometheus.yaml");
+    files::write_secret(&path, config(state))?;
+    let program = run::which("prometheus").unwrap_or_else(|| "prometheus".into());
+    state.place().start(&Process {
+        name: "prometheus",
+        argv: vec![
+            program.to_string_lossy().into_owned(),
+            format!("--config.file={}", path.to_string_lossy()),
+            format!("--storage.tsdb.path={}", state.text("prometheus")),
+            "--storage.tsdb.retention.time=1d".into(),
+            // Its process may be killed; a left lock must not keep it down.
+            "--storage.tsdb.no-lockfile".into(),
+            format!("--web.listen-address=0.0.0.0:{PORT}"),
+            format!("--web.external-url={}", url(state)),
+        ],
+        env: Vec::new(),
+    })
+}
+
+/// Ends Prometheus in the orderly way, so that nothing scraped is lost.
+pub fn stop(state: &State) {
+    state.place().stop("prometheus", Duration::from_secs(15));
+}
+
+/// Waits until it answers queries.
+pub fn wait_ready(state: &State) -> Result<(), Error> {
+    let place = state.place();
+    let socket = state.socket(PORT);
+    wait::until("Prometheus ready", node::PATIENCE, &place, &["prometheus"], || {
+        wait::http_ok(socket, "/-/ready")
+    })
+}

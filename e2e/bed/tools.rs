@@ -1,0 +1,88 @@
+//! The programs a bed runs: built from pinned Go modules or taken from a
+//! pinned package, once, and kept in the cache.
+
+mod gateway;
+mod go;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{At as _, Error};
+use crate::process::Process;
+use crate::{Kind, files, paths};
+
+/// Says what is going on.
+pub type Progress<'a> = &'a mut dyn FnMut(&str);
+
+/// Where the programs are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tools {
+    /// Every Kubernetes program in one.
+    pub kube: PathBuf,
+    /// What holds a pod's namespaces.
+    pub pause: PathBuf,
+    /// The Gateway API's custom resource definitions.
+    pub crds: PathBuf,
+    /// Only a whole bed has DNS.
+    pub coredns: Option<PathBuf>,
+    /// Only a whole bed has a gateway.
+    pub traefik: Option<PathBuf>,
+}
+
+impl Tools {
+    /// Finds or makes what a kind of bed needs.
+    pub fn prepare(kind: Kind, progress: Progress) -> Result<Self, Error> {
+        let kube = go::kubernetes(progress)?;
+        let crds = go::gateway_api(progress)?;
+        let (coredns, traefik) = if kind == Kind::Whole {
+            (Some(go::coredns(progress)?.join("coredns")), Some(gateway::traefik(progress)?.join("traefik")))
+        } else {
+            (None, None)
+        };
+        Ok(Self { pause: kube.join("pause"), kube: kube.join("serin-kube"), crds, coredns, traefik })
+    }
+
+    /// A command that runs one of the Kubernetes programs.
+    pub fn applet(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.kube);
+        command.arg(name);
+        command
+    }
+
+    /// One of the Kubernetes programs as a process of the bed.
+    pub fn process(&self, name: &'static str, args: impl IntoIterator<Item = String>) -> Process {
+        let mut argv = vec![self.kube.to_string_lossy().into_owned(), name.to_owned()];
+        argv.extend(args);
+        Process { name, argv, env: Vec::new() }
+    }
+}
+
+/// A folder in the cache, made by `make` if it is not there. Only one process
+/// makes at a time, and what is there is complete.
+fn cached(
+    name: &str,
+    progress: Progress,
+    make: impl FnOnce(&Path, Progress) -> Result<(), Error>,
+) -> Result<PathBuf, Error> {
+    let folder = paths::tools().join(name);
+    if folder.exists() {
+        return Ok(folder);
+    }
+    let _lock = files::lock(&paths::tools().join(".lock"), || {
+        progress("waiting for another process that is building the bed's programs");
+    })?;
+    if folder.exists() {
+        return Ok(folder);
+    }
+    let new = paths::tools().join(format!("{name}.new"));
+    if new.exists() {
+        fs::remove_dir_all(&new).at(&new)?;
+    }
+    files::make_dir(&new)?;
+    make(&new, progress)?;
+    fs::rename(&new, &folder).at(&folder)?;
+    Ok(folder)
+}
