@@ -1,4 +1,5 @@
 //! The program as a container runs it: exit codes, one-line reasons, signals.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 use std::{
     io::{BufRead as _, BufReader},

@@ -1,4 +1,5 @@
 //! A server in this process, under load from this process.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
