@@ -48,7 +48,7 @@ pub fn judge_errors(metrics: &[ErrorMetric<'_>], window: &Window) -> JointVerdic
     for end_ms in ends {
         for ((trace, next), latest) in traces.iter().zip(&mut next).zip(&mut latest) {
             // Metrics merge ticks on their own; one without a tick that ends here keeps its evidence.
-            if let Some(point) = trace.get(*next).filter(|point| point.end_ms == end_ms) {
+            while let Some(point) = trace.get(*next).filter(|point| point.end_ms <= end_ms) {
                 *latest = point.rollback_evidence;
                 *next += 1;
             }

@@ -101,7 +101,7 @@ proptest! {
                 prop_assert!(arm.errors >= 0.0 && arm.errors <= arm.requests && arm.requests.is_finite());
             }
         }
-        prop_assert!(trace.windows(2).all(|pair| pair[0].end_ms < pair[1].end_ms));
+        prop_assert!(trace.windows(2).all(|pair| pair[0].end_ms <= pair[1].end_ms));
         let phi = dispersion_prior(&stable, &window);
         prop_assert!(phi.is_finite() && phi >= 1.0);
     }
