@@ -1,1 +1,34 @@
-//! stub
+//! The objects of `serin.dev/v1alpha1` as Rust types: what a user may write, and what Serin answers in `status`.
+//!
+//! No client lives here. The schema of each type is the CRD that the apiserver enforces; [`validate`] repeats the
+//! rules in code, so that a cluster without CEL (or an older CRD) still refuses what must be refused.
+
+pub mod conditions;
+pub mod labels;
+pub mod metrics;
+pub mod model;
+pub mod model_deployment;
+pub mod quantity;
+pub mod reason;
+pub mod rollout;
+pub mod server;
+pub mod status;
+pub mod traffic;
+pub mod validate;
+
+pub use metrics::{Analysis, ErrorRatio, Gauge, Metric, RequestCounter, Threshold};
+pub use model::{Artifact, Digest, Location, ModelSource};
+pub use model_deployment::{Availability, ModelDeployment, ModelDeploymentSpec};
+pub use reason::Reason;
+pub use rollout::{OnHorizon, OnNoData, Rollout, Step, Strategy};
+pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
+pub use status::{
+    Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved, Retreat, RevisionSpec,
+    Slot, Stable, TrafficStatus, Verdict,
+};
+pub use traffic::{GatewayTraffic, ParentRef, Traffic, TrafficMode};
+
+/// API group of every object.
+pub const GROUP: &str = "serin.dev";
+/// The one served and stored version.
+pub const VERSION: &str = "v1alpha1";

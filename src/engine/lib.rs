@@ -1,1 +1,27 @@
-//! stub
+//! What to do next: `(spec, status, observed world, reading, now) -> Plan`.
+//!
+//! No client, no clock, no randomness: every input is a value, every effect is a [`Write`] before it happens. A test
+//! can therefore crash between any two of them (`tests/crash.rs` does).
+//!
+//! - [`revision`]: what makes two pods different, and the names that follow from it
+//! - [`world`]: what was observed
+//! - [`measure`]: what the analysis needs, and what it found
+//! - [`ramp`]: weights, steps and how many pods they take
+//! - [`decide`]: the state machine of a rollout
+//! - [`report`]: conditions
+//! - [`build`]: the Kubernetes objects
+
+//pub mod build;
+pub mod decide;
+pub mod measure;
+pub mod plan;
+pub mod ramp;
+pub mod report;
+pub mod revision;
+pub mod world;
+
+pub use decide::{Input, decide};
+pub use measure::{Measurement, Reading};
+pub use plan::{Journal, Note, Plan, Weights, Write};
+pub use revision::Revision;
+pub use world::{ObservedDeployment, ObservedTraffic, PodTrouble, World};

@@ -1,0 +1,22 @@
+//! Labels and annotations on everything Serin creates. A user's labels are never copied onto children.
+
+/// `app.kubernetes.io/managed-by`, the recommended label; watches of children are restricted by it.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`], and the name of our field manager for children.
+pub const MANAGER: &str = "serin";
+/// Field manager of status writes.
+pub const STATUS_MANAGER: &str = "serin/status";
+/// Name of the `ModelDeployment` a child belongs to.
+pub const DEPLOYMENT: &str = "serin.dev/model-deployment";
+/// Revision of a child Deployment and of its pods.
+pub const REVISION: &str = "serin.dev/revision";
+/// Which of the two Services selects a pod: `a` or `b`.
+pub const SLOT: &str = "serin.dev/slot";
+/// Selector value unique to one incarnation of a `ModelDeployment` (derived from its UID), so that the pods of a
+/// deleted namesake are never selected.
+pub const INSTANCE: &str = "serin.dev/instance";
+/// On the route (or Service) that carries the weights: the decision the weights were written for.
+pub const JOURNAL: &str = "serin.dev/journal";
+/// On the `ModelDeployment`: `<revision>`, or `<revision> <anything>` for a second time: a rejected revision that a
+/// person wants tried again. Bound to the revision, so that a stale request does nothing; acted on once a value.
+pub const RETRY: &str = "serin.dev/retry";

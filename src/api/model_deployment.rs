@@ -1,0 +1,92 @@
+//! `ModelDeployment`: serve this model, and change it safely.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{ModelDeploymentStatus, model::ModelSource, rollout::Rollout, server::Server, traffic::Traffic};
+
+/// What the user wants served. The spec belongs to the user (and to Git): Serin never writes it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[kube(group = "serin.dev", version = "v1alpha1", kind = "ModelDeployment", namespaced)]
+#[kube(status = "ModelDeploymentStatus", derive = "PartialEq", shortname = "mdeploy", category = "serin")]
+#[kube(doc = "Serve this model, and change it safely.")]
+#[cfg_attr(test, kube(cel))]
+#[kube(scale(
+    spec_replicas_path = ".spec.replicas",
+    status_replicas_path = ".status.replicas",
+    label_selector_path = ".status.selector"
+))]
+#[kube(printcolumn(name = "Stable", type_ = "string", json_path = ".status.stable.version"))]
+#[kube(printcolumn(name = "Candidate", type_ = "string", json_path = ".status.candidate.version"))]
+#[kube(printcolumn(name = "Weight", type_ = "integer", json_path = ".status.candidate.weight"))]
+#[kube(printcolumn(name = "Step", type_ = "string", json_path = ".status.candidate.step"))]
+#[kube(printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict"))]
+#[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"))]
+#[kube(printcolumn(
+    name = "Reason",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type=='Progressing')].reason"
+))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
+#[kube(printcolumn(
+    name = "Revision",
+    type_ = "string",
+    priority = 1,
+    json_path = ".status.stable.revision"
+))]
+#[kube(printcolumn(
+    name = "Rejected",
+    type_ = "string",
+    priority = 1,
+    json_path = ".status.lastFailed.version"
+))]
+#[kube(validation = Rule::new("self.metadata.name.size() <= 40").message("the name of a ModelDeployment has at most 40 characters"))]
+#[kube(validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("the name of a ModelDeployment is a DNS label: lower-case letters, digits and '-', starting with a letter"))]
+#[serde(rename_all = "camelCase")]
+pub struct ModelDeploymentSpec {
+    /// The model.
+    pub model: ModelSource,
+    /// The container that serves it.
+    pub server: Server,
+    /// Pods of the stable version, 0 to 1000. Default 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: i32,
+    /// How requests arrive.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// How a new version takes over.
+    #[serde(default)]
+    pub rollout: Rollout,
+    /// Readiness and draining.
+    #[serde(default)]
+    pub availability: Availability,
+}
+
+fn one() -> i32 {
+    1
+}
+
+/// When a pod counts as available, and how long one is kept after its traffic has gone.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Availability {
+    /// Seconds that a pod must be ready to count as available. Default 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3600))]
+    pub min_ready_seconds: i32,
+    /// Seconds between the last traffic to a revision and its removal; also the pods' time to finish what they have
+    /// begun. Default 30.
+    #[serde(default = "drain")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub drain_seconds: i32,
+}
+fn drain() -> i32 {
+    30
+}
+impl Default for Availability {
+    fn default() -> Self {
+        Self { min_ready_seconds: 0, drain_seconds: drain() }
+    }
+}

@@ -1,0 +1,110 @@
+//! Why. One enum is the condition's reason, the event's reason and the metric's label, so that they never disagree.
+
+use std::fmt;
+
+/// Reason of a decision. CamelCase on the wire, bounded by construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The first revision is starting; nothing serves yet.
+    FirstDeployment,
+    /// A candidate exists and is not available yet; it has no traffic.
+    CandidateStarting,
+    /// The candidate's pods are being added before its weight rises.
+    ScalingCandidate,
+    /// The weight was written; the gateway has not confirmed it yet.
+    WeightPending,
+    /// At a step, gathering evidence.
+    Analyzing,
+    /// The metrics are silent; the weight is held.
+    NoData,
+    /// Prometheus cannot be asked; the weight is held.
+    MetricsUnavailable,
+    /// The horizon passed without a verdict; a person decides.
+    HorizonReached,
+    /// All traffic is going to the candidate.
+    Promoting,
+    /// The candidate became the stable version.
+    Promoted,
+    /// The candidate is losing its traffic.
+    RollingBack,
+    /// The evidence says that the candidate is worse; it was rolled back.
+    AnalysisFailed,
+    /// The candidate's containers crash again and again.
+    CrashLoop,
+    /// The candidate did not become available in time.
+    ProgressDeadlineExceeded,
+    /// No node can take the candidate's pods.
+    Unschedulable,
+    /// The candidate's image cannot be pulled.
+    ImagePull,
+    /// The candidate lost its last available pod and its traffic with it.
+    CandidateUnavailable,
+    /// The stable version has no available pod.
+    StableUnavailable,
+    /// Another spec replaced the candidate.
+    Superseded,
+    /// The spec is the rejected one; it stays rejected until it changes or a retry is asked for.
+    Rejected,
+    /// Spec reached, serving.
+    Complete,
+    /// Fewer pods are available than asked for.
+    Unavailable,
+    /// A former revision is finishing its requests before it is removed.
+    Draining,
+    /// The spec contradicts itself; the message says what to change.
+    InvalidSpec,
+    /// A name we need is taken by an object that is not ours.
+    NameTaken,
+    /// The route has not been accepted by its Gateway.
+    RouteNotAccepted,
+    /// Metrics are read.
+    MetricsRead,
+    /// No analysis is under way.
+    NoAnalysis,
+    /// The model was fetched and its digest verified in every available pod.
+    DigestVerified,
+}
+
+impl Reason {
+    /// The text used in conditions, events and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstDeployment => "FirstDeployment",
+            Self::CandidateStarting => "CandidateStarting",
+            Self::ScalingCandidate => "ScalingCandidate",
+            Self::WeightPending => "WeightPending",
+            Self::Analyzing => "Analyzing",
+            Self::NoData => "NoData",
+            Self::MetricsUnavailable => "MetricsUnavailable",
+            Self::HorizonReached => "HorizonReached",
+            Self::Promoting => "Promoting",
+            Self::Promoted => "Promoted",
+            Self::RollingBack => "RollingBack",
+            Self::AnalysisFailed => "AnalysisFailed",
+            Self::CrashLoop => "CrashLoop",
+            Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::Unschedulable => "Unschedulable",
+            Self::ImagePull => "ImagePull",
+            Self::CandidateUnavailable => "CandidateUnavailable",
+            Self::StableUnavailable => "StableUnavailable",
+            Self::Superseded => "Superseded",
+            Self::Rejected => "Rejected",
+            Self::Complete => "Complete",
+            Self::Unavailable => "Unavailable",
+            Self::Draining => "Draining",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::NameTaken => "NameTaken",
+            Self::RouteNotAccepted => "RouteNotAccepted",
+            Self::MetricsRead => "MetricsRead",
+            Self::NoAnalysis => "NoAnalysis",
+            Self::DigestVerified => "DigestVerified",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,54 @@
+//! How requests reach the two versions.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Absent gateway: one Service named like the `ModelDeployment`, and the share of pods decides (replica ratio).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// Weights on an HTTPRoute of the Gateway API that Serin writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayTraffic>,
+}
+
+/// An HTTPRoute named like the `ModelDeployment`, attached to these parents.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayTraffic {
+    /// Gateways to attach to, 1 to 4.
+    #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "atomic"))]
+    pub parent_refs: Vec<ParentRef>,
+    /// Host names the route answers to; empty: all of the listener's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    pub hostnames: Vec<String>,
+}
+
+/// A Gateway. Its listener must allow routes from our namespace; that is the Gateway owner's decision.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentRef {
+    /// Name of the Gateway.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Its namespace; ours if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
+    /// Listener; all of them if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub section_name: Option<String>,
+}
+
+/// Which of the two ways is in force.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum TrafficMode {
+    /// HTTPRoute weights.
+    Gateway,
+    /// One Service; the share of ready pods is the weight.
+    #[default]
+    ReplicaRatio,
+}

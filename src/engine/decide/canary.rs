@@ -1,0 +1,299 @@
+//! The candidate has traffic and is judged: step by step, until the evidence promotes it or sends it back.
+
+use chrono::Duration as Span;
+use serin_api::{Candidate, OnHorizon, OnNoData, Outcome, Phase, Reason, Stable, Step, Verdict};
+use serin_judge::State;
+
+use super::{Draft, retreat};
+use crate::{
+    measure::{self, Judgement, Reading},
+    plan::{Entry, Journal, Weights},
+    ramp, report,
+    revision::Revision,
+    world::PodTrouble,
+};
+
+/// What the reading allows.
+enum Allowed {
+    /// Stay where it is.
+    Hold,
+    /// More traffic is fine.
+    Advance,
+    /// Good enough to promote.
+    Promote,
+}
+
+/// One look at a candidate with traffic.
+pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    let observed = d.world().of(&c.revision);
+    if let Some(PodTrouble::CrashLoop { restarts, message }) = observed.and_then(|o| o.trouble.as_ref()) {
+        let message = format!("its container crashed {restarts} times: {message}");
+        return retreat::begin(d, stable, c, Reason::CrashLoop, message, true);
+    }
+    if d.world().available(&c.revision) == 0 && d.world().available(&stable.revision) > 0 {
+        return lost(d, stable, c);
+    }
+    let journal = d.world().traffic.as_ref().and_then(|t| t.journal.clone()).filter(|j| j.revision == c.revision);
+    if journal.as_ref().is_some_and(|j| j.entry == Entry::Promote) {
+        return promote(d, stable, c);
+    }
+    let steps = d.steps();
+    let allowed = match assess(d, stable, c) {
+        Some(allowed) => allowed,
+        None => return,
+    };
+    let last = c.step_index >= i32::try_from(steps.len()).unwrap_or(i32::MAX);
+    let held = hold_over(d, c, &steps);
+    if let Some(Entry::Step(n)) = journal.map(|j| j.entry)
+        && n == c.step_index + 1
+    {
+        // The weight was already written when a restart came between.
+        return enter_step(d, c, &steps, n);
+    }
+    match allowed {
+        Allowed::Promote if last && held => promote(d, stable, c),
+        Allowed::Promote | Allowed::Advance if held && !last => enter_step(d, c, &steps, c.step_index + 1),
+        _ => hold(d, c, &steps, &allowed),
+    }
+}
+
+/// Turns the reading into what it allows. `None`: the candidate is on its way back, nothing more to decide.
+fn assess(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> Option<Allowed> {
+    match d.input.reading {
+        Reading::Judged(j) => {
+            remember(d, j);
+            assess_judgement(d, stable, c, j)
+        }
+        Reading::Unavailable(why) => {
+            d.status.verdict = Some(Verdict::ProviderError);
+            report::metrics(&mut d.status, d.input, Err(why.clone()));
+            no_data(d, stable, c, Reason::MetricsUnavailable, why)
+        }
+        Reading::NotAsked | Reading::Baseline { .. } => Some(Allowed::Hold),
+    }
+}
+
+fn assess_judgement(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judgement) -> Option<Allowed> {
+    match j.state {
+        State::Fail => {
+            report::metrics(&mut d.status, d.input, Ok(()));
+            retreat::begin(d, stable, c, Reason::AnalysisFailed, j.summary.clone(), true);
+            None
+        }
+        State::NoData => {
+            if young(d, c) {
+                return Some(Allowed::Hold);
+            }
+            d.status.verdict = Some(Verdict::NoData);
+            report::metrics(&mut d.status, d.input, Err(j.summary.clone()));
+            no_data(d, stable, c, Reason::NoData, &j.summary)
+        }
+        State::Pass | State::Undecided => {
+            report::metrics(&mut d.status, d.input, Ok(()));
+            if matches!(d.status.verdict, None | Some(Verdict::NoData | Verdict::ProviderError)) {
+                d.status.verdict = Some(Verdict::Undecided);
+            }
+            if j.state == State::Pass {
+                return Some(Allowed::Promote);
+            }
+            if horizon_over(d, c) {
+                return at_horizon(d, stable, c, j);
+            }
+            Some(if j.unsuspicious { Allowed::Advance } else { Allowed::Hold })
+        }
+    }
+}
+
+/// The first blocks of evidence take a few scrapes to close; until then silence says nothing.
+fn young(d: &Draft<'_>, c: &Candidate) -> bool {
+    let interval = i64::from(d.input.spec.rollout.analysis.interval_seconds);
+    let grace = 4 * interval + 10;
+    c.analysis_from.is_none_or(|from| d.now() - from < Span::seconds(grace))
+}
+
+fn no_data(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, why: &str) -> Option<Allowed> {
+    let analysis = &d.input.spec.rollout.analysis;
+    let silent_for = serin_api::conditions::since(&d.status.conditions, serin_api::conditions::Type::MetricsAvailable)
+        .map_or(Span::zero(), |since| d.now() - since);
+    let over = silent_for >= Span::seconds(i64::from(analysis.no_data_timeout_seconds));
+    match analysis.on_no_data {
+        OnNoData::Rollback if over => {
+            let message = format!("no metrics for {} s: {why}", silent_for.num_seconds());
+            retreat::begin(d, stable, c, reason, message, true);
+            None
+        }
+        OnNoData::Rollback | OnNoData::Hold => Some(Allowed::Hold),
+    }
+}
+
+fn at_horizon(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judgement) -> Option<Allowed> {
+    match d.input.spec.rollout.analysis.on_horizon {
+        OnHorizon::Promote if j.unsuspicious => Some(Allowed::Promote),
+        OnHorizon::Promote | OnHorizon::Hold => Some(Allowed::Hold),
+        OnHorizon::Rollback => {
+            let message = format!("no verdict within the horizon: {}", j.summary);
+            retreat::begin(d, stable, c, Reason::HorizonReached, message, true);
+            None
+        }
+    }
+}
+
+fn horizon_over(d: &Draft<'_>, c: &Candidate) -> bool {
+    let horizon = Span::seconds(i64::from(d.input.spec.rollout.analysis.horizon_seconds));
+    c.analysis_from.is_some_and(|from| d.now() - from >= horizon)
+}
+
+fn hold_over(d: &Draft<'_>, c: &Candidate, steps: &[Step]) -> bool {
+    let hold = step(steps, c.step_index).map_or(0, |s| s.hold_seconds);
+    c.since.is_some_and(|since| d.now() - since >= Span::seconds(i64::from(hold)))
+}
+
+fn step(steps: &[Step], index: i32) -> Option<&Step> {
+    usize::try_from(index - 1).ok().and_then(|i| steps.get(i))
+}
+
+/// Stays at the present weight, re-asserting it if somebody changed it.
+fn hold(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], allowed: &Allowed) {
+    let weight = step(steps, c.step_index).map_or(c.weight, |s| s.weight);
+    let next = step(steps, c.step_index + 1).map_or(100, |s| s.weight);
+    let (low, high) =
+        (ramp::pods_for(d.mode, weight, d.replicas), ramp::pods_for(d.mode, next, d.replicas));
+    let target = Revision::of(d.input.spec);
+    d.ensure(&c.revision, &target.spec, c.slot, low, high.max(low));
+    let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) };
+    d.weights(Weights::to(c.slot, weight), journal);
+    d.look_again_at_next_tick();
+    let (reason, why) = match d.status.verdict {
+        Some(Verdict::NoData) => (Reason::NoData, "held: the metrics are silent"),
+        Some(Verdict::ProviderError) => (Reason::MetricsUnavailable, "held: Prometheus cannot be asked"),
+        _ if horizon_over(d, c) && matches!(allowed, Allowed::Hold) => {
+            (Reason::HorizonReached, "no verdict within the horizon; change the spec to decide")
+        }
+        _ => (Reason::Analyzing, "gathering evidence"),
+    };
+    let message = format!("{}: step {} at {weight} % of the traffic, {why}", c.version, c.step);
+    d.report(reason, message);
+}
+
+/// Goes to step `n` (from 1): pods first, then the weight, then the record of it.
+pub(super) fn enter_step(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], n: i32) {
+    let Some(next) = step(steps, n).copied() else { return };
+    let low = ramp::pods_for(d.mode, next.weight, d.replicas);
+    let target = Revision::of(d.input.spec);
+    d.ensure(&c.revision, &target.spec, c.slot, low, d.replicas.max(low));
+    d.look_again_at_next_tick();
+    if d.world().available(&c.revision) < low {
+        // Meanwhile the weight stays what it was.
+        if let Some(present) = step(steps, c.step_index) {
+            let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) };
+            d.weights(Weights::to(c.slot, present.weight), journal);
+        }
+        return d.report(Reason::ScalingCandidate, format!("{}: adding pods for {} %", c.version, next.weight));
+    }
+    let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(n) };
+    if !d.weights(Weights::to(c.slot, next.weight), journal) {
+        let message = format!("{}: {} % written, waiting for the gateway", c.version, next.weight);
+        // Not a state of its own worth a status write: it lasts milliseconds, and the next write tells the rest.
+        if d.world().traffic.as_ref().is_some_and(|t| t.refused.is_some()) {
+            d.report(Reason::WeightPending, message);
+        }
+        return;
+    }
+    let now = d.now();
+    let label = format!("{n}/{}", steps.len());
+    let evidence = judged(d).map(|j| j.evidence.clone());
+    let verdict = judged(d).map_or(Verdict::Undecided, |j| measure::verdict(j.state));
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.phase = Phase::Canary;
+        candidate.weight = next.weight;
+        candidate.step_index = n;
+        candidate.step.clone_from(&label);
+        candidate.since = Some(now);
+        candidate.analysis_from = candidate.analysis_from.or(Some(now));
+        if let Some(evidence) = evidence {
+            candidate.evidence = evidence;
+        }
+    }
+    d.status.verdict = Some(verdict);
+    let message = format!("{}: step {label} at {} % of the traffic, gathering evidence", c.version, next.weight);
+    d.note(false, Reason::Analyzing, format!("Step{n}"), message.clone());
+    d.report(Reason::Analyzing, message);
+}
+
+/// Evidence into the status, but only together with something else that is written: a tick alone writes nothing.
+fn remember(d: &mut Draft<'_>, j: &Judgement) {
+    if j.state == State::Fail
+        && let Some(c) = &mut d.status.candidate
+    {
+        c.evidence.clone_from(&j.evidence);
+    }
+}
+
+fn judged<'a>(d: &Draft<'a>) -> Option<&'a Judgement> {
+    match d.input.reading {
+        Reading::Judged(j) => Some(j),
+        _ => None,
+    }
+}
+
+/// The last available pod of the candidate is gone without a crash (a drained node, an eviction): its weight goes
+/// back, and it starts over when it is available again.
+fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    let target = Revision::of(d.input.spec);
+    let low = ramp::pods_for(d.mode, c.weight, d.replicas);
+    d.ensure(&c.revision, &target.spec, c.slot, low, d.replicas.max(low));
+    let message = format!("{} lost its last available pod; {} serves", c.version, stable.version);
+    if !d.all_to(stable) {
+        return;
+    }
+    d.decisive = true;
+    let now = d.now();
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.phase = Phase::Starting;
+        candidate.weight = 0;
+        candidate.step_index = 0;
+        candidate.step = format!("0/{}", d.status.resolved.as_ref().map_or(0, |r| r.steps.len()));
+        candidate.since = None;
+        candidate.analysis_from = None;
+        candidate.started_at = now;
+    }
+    d.note(true, Reason::CandidateUnavailable, "Weight0", message.clone());
+    d.report(Reason::CandidateUnavailable, message);
+}
+
+/// All traffic to the pods that were tested. They become the stable version where they stand.
+fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    d.decisive = true;
+    let target = Revision::of(d.input.spec);
+    d.ensure(&c.revision, &target.spec, c.slot, d.replicas, d.replicas);
+    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion.
+    let enough = d.replicas.min(d.world().available(&stable.revision).max(1));
+    if d.world().available(&c.revision) < enough {
+        d.look_again_at_next_tick();
+        let message = format!("{} is good; adding pods before it takes over", c.version);
+        return d.report(Reason::ScalingCandidate, message);
+    }
+    let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
+    if !d.weights(Weights::to(c.slot, 100), journal) {
+        return;
+    }
+    let message = format!("{} takes over from {}", c.version, stable.version);
+    become_stable(d, c, Outcome::Promoted);
+    d.note(false, Reason::Promoted, "Promoted", message);
+}
+
+/// The pointer moves: the candidate is what serves.
+pub(super) fn become_stable(d: &mut Draft<'_>, c: &Candidate, outcome: Outcome) {
+    let target = Revision::of(d.input.spec);
+    d.status.stable = Some(Stable {
+        revision: c.revision.clone(),
+        version: c.version.clone(),
+        digest: c.digest.clone(),
+        slot: c.slot,
+        spec: target.spec,
+    });
+    d.end(c, outcome, None);
+    // Another version serves: what was refused before it may be tried again.
+    d.status.last_failed = None;
+    d.report(Reason::Complete, format!("{} serves", c.version));
+}

@@ -1,0 +1,368 @@
+//! The state machine of a rollout. [`decide`] reads the situation and hands it to one of the files beside this one:
+//!
+//! - `steady`: nothing to try; keep the stable version as it should be
+//! - `start`: a candidate appears and becomes available, without traffic
+//! - `canary`: it has traffic and is judged; steps, promotion
+//! - `retreat`: its traffic is taken away
+//!
+//! Rules kept here, each from somebody's outage: weights move last; no weight on a revision with nothing available;
+//! never back to a stable version that is not available; `>=`, never `==`; a revision is removed only when no weight
+//! names it and its drain time is over; recovery never waits for the present state to be healthy.
+
+mod canary;
+mod retreat;
+mod start;
+mod steady;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serin_api::{
+    Candidate, HistoryEntry, LastFailed, ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Reason, Stable, Step,
+    TrafficMode, Verdict, validate,
+};
+
+use crate::{
+    measure::{self, Measurement, Reading},
+    plan::{Entry, Journal, Note, Plan, Weights, Write},
+    report,
+    revision::{self, Revision},
+    world::{ObservedDeployment, World},
+};
+
+/// Everything that a decision depends on.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// Name of the `ModelDeployment`.
+    pub name: &'a str,
+    /// Its UID.
+    pub uid: &'a str,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// Value of the retry annotation.
+    pub retry: Option<&'a str>,
+    /// What is wanted.
+    pub spec: &'a ModelDeploymentSpec,
+    /// What was recorded.
+    pub status: &'a ModelDeploymentStatus,
+    /// What is.
+    pub world: &'a World,
+    /// What the metrics say.
+    pub reading: &'a Reading,
+    /// Now, in whole seconds.
+    pub now: DateTime<Utc>,
+}
+
+/// Number of outcomes kept.
+const HISTORY: usize = 10;
+
+impl<'a> Input<'a> {
+    /// How traffic is divided.
+    pub fn mode(&self) -> TrafficMode {
+        mode(self.spec)
+    }
+    fn child(&self, revision: &str) -> String {
+        revision::child_name(self.name, self.uid, revision)
+    }
+}
+
+/// How a spec wants its traffic divided.
+pub fn mode(spec: &ModelDeploymentSpec) -> TrafficMode {
+    if spec.traffic.gateway.is_some() { TrafficMode::Gateway } else { TrafficMode::ReplicaRatio }
+}
+
+/// What has to be measured before [`decide`] can be asked, if anything.
+pub fn measurement(input: &Input<'_>) -> Option<Measurement> {
+    if validate::spec(input.spec).is_err() {
+        return None;
+    }
+    let stable = input.status.stable.as_ref()?;
+    let candidate = input.status.candidate.as_ref()?;
+    if candidate.revision != Revision::of(input.spec).id {
+        return None;
+    }
+    match (candidate.phase, candidate.analysis_from) {
+        (serin_api::Phase::Canary, Some(since)) => Some(measure::comparison(
+            input.spec,
+            input.child(&candidate.revision),
+            input.child(&stable.revision),
+            since,
+            input.now,
+        )),
+        (serin_api::Phase::Starting, _) if input.world.available(&candidate.revision) > 0 => {
+            Some(measure::baseline(input.spec, input.child(&stable.revision), input.now))
+        }
+        _ => None,
+    }
+}
+
+/// Decides. Total: every situation gives a plan, and asking again after any prefix of its writes gives the rest.
+pub fn decide(input: &Input<'_>) -> Plan {
+    let mut d = Draft::new(input);
+    if let Err(message) = validate::spec(input.spec) {
+        return d.stalled(Reason::InvalidSpec, message);
+    }
+    if d.mode == TrafficMode::Gateway && !input.world.gateway_api {
+        let message = "traffic.gateway is set, but this cluster does not serve HTTPRoute \
+                       (gateway.networking.k8s.io/v1): install the Gateway API or remove traffic.gateway";
+        return d.stalled(Reason::InvalidSpec, message.to_owned());
+    }
+    if let Some(taken) = input.world.taken.first() {
+        let message = format!("{taken} exists and is not ours: rename it or this ModelDeployment");
+        return d.stalled(Reason::NameTaken, message);
+    }
+    if input.world.leftovers_of_namesake {
+        d.report(Reason::NameTaken, "waiting for the children of a deleted namesake to be collected");
+        return d.done(Some(Duration::from_secs(1)));
+    }
+
+    let target = Revision::of(input.spec);
+    d.keep_stable();
+    match (d.status.stable.clone(), d.status.candidate.clone()) {
+        (None, Some(c)) if c.revision == target.id => start::first(&mut d, &c),
+        (None, Some(c)) => {
+            // Nothing has ever served, so there is nothing to protect: the new spec takes over at once.
+            d.end(&c, Outcome::Superseded, None);
+            start::begin(&mut d, &target);
+        }
+        (None, None) => start::begin(&mut d, &target),
+        (Some(s), Some(c)) => match c.phase {
+            serin_api::Phase::Retreating => retreat::go_on(&mut d, &s, &c),
+            _ if c.revision != target.id => retreat::superseded(&mut d, &s, &c, &target),
+            serin_api::Phase::Starting => start::go_on(&mut d, &s, &c),
+            serin_api::Phase::Canary => canary::go_on(&mut d, &s, &c),
+        },
+        (Some(s), None) if s.revision == target.id => steady::keep(&mut d, &s),
+        (Some(s), None) => match steady::rejected(&d, &target) {
+            Some(failed) => steady::keep_rejected(&mut d, &s, &failed),
+            None => start::begin(&mut d, &target),
+        },
+    }
+    d.remove_leftovers();
+    d.done(None)
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    input: &'a Input<'a>,
+    mode: TrafficMode,
+    /// `spec.replicas`.
+    replicas: i32,
+    status: ModelDeploymentStatus,
+    writes: Vec<Write>,
+    notes: Vec<Note>,
+    recheck: Option<Duration>,
+    decisive: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn new(input: &'a Input<'a>) -> Self {
+        Self {
+            input,
+            mode: input.mode(),
+            replicas: input.spec.replicas,
+            status: input.status.clone(),
+            writes: Vec::new(),
+            notes: Vec::new(),
+            recheck: None,
+            decisive: false,
+        }
+    }
+
+    fn world(&self) -> &'a World {
+        self.input.world
+    }
+    fn now(&self) -> DateTime<Utc> {
+        self.input.now
+    }
+
+    /// Sets the headline: reason and message of `Progressing` and its companions.
+    fn report(&mut self, reason: Reason, message: impl Into<String>) {
+        report::headline(&mut self.status, self.input, reason, message.into());
+    }
+
+    fn note(&mut self, warning: bool, reason: Reason, action: impl Into<String>, message: impl Into<String>) {
+        self.notes.push(Note { warning, reason, action: action.into(), message: message.into() });
+    }
+
+    /// Looks again after this long; the earliest wish wins.
+    fn look_again(&mut self, after: Duration) {
+        self.recheck = Some(self.recheck.map_or(after, |r| r.min(after)));
+    }
+
+    /// Looks again at the next block of evidence.
+    fn look_again_at_next_tick(&mut self) {
+        let seconds = u64::try_from(self.input.spec.rollout.analysis.interval_seconds).unwrap_or(15);
+        self.look_again(Duration::from_secs(seconds.max(1)));
+    }
+
+    fn stalled(mut self, reason: Reason, message: String) -> Plan {
+        self.writes.clear();
+        self.report(reason, message);
+        self.done(None)
+    }
+
+    fn done(mut self, recheck: Option<Duration>) -> Plan {
+        if let Some(r) = recheck {
+            self.look_again(r);
+        }
+        report::finish(&mut self.status, self.input);
+        if self.status.verdict != self.input.status.verdict
+            && matches!(self.status.verdict, Some(Verdict::NoData | Verdict::ProviderError))
+        {
+            let message = report::progress_message(&self.status);
+            self.note(true, Reason::MetricsUnavailable, "Hold", message);
+        }
+        Plan {
+            writes: self.writes,
+            status: self.status,
+            notes: self.notes,
+            recheck: self.recheck,
+            decisive: self.decisive,
+        }
+    }
+
+    /// Ensures that a revision's Deployment is there, with a number of pods between `low` and `high`.
+    /// `None` while it has to be made or is on its way out.
+    fn ensure(
+        &mut self,
+        revision: &str,
+        spec: &serin_api::RevisionSpec,
+        slot: serin_api::Slot,
+        low: i32,
+        high: i32,
+    ) -> Option<&'a ObservedDeployment> {
+        let Some(found) = self.input.world.of(revision) else {
+            self.writes.push(Write::CreateDeployment {
+                revision: revision.to_owned(),
+                spec: Box::new(spec.clone()),
+                slot,
+                replicas: low,
+            });
+            return None;
+        };
+        if found.deleting {
+            self.look_again(Duration::from_secs(1));
+            return None;
+        }
+        if found.replicas < low || found.replicas > high {
+            let replicas = if found.replicas < low { low } else { high };
+            self.writes.push(Write::Scale { name: found.name.clone(), uid: found.uid.clone(), replicas });
+        }
+        Some(found)
+    }
+
+    /// The stable version's pods, in every phase: a rollout never takes any of them away.
+    fn keep_stable(&mut self) {
+        if let Some(s) = self.status.stable.clone() {
+            self.ensure(&s.revision, &s.spec, s.slot, self.replicas, self.replicas);
+        }
+    }
+
+    /// Ensures weights. `true` once they are in force and confirmed.
+    fn weights(&mut self, weights: Weights, journal: Journal) -> bool {
+        if self.mode == TrafficMode::Gateway {
+            for slot in [serin_api::Slot::A, serin_api::Slot::B] {
+                if !self.world().slot_services.contains(&slot) {
+                    self.writes.push(Write::CreateSlotService(slot));
+                }
+            }
+        }
+        match &self.world().traffic {
+            None => {
+                self.writes.push(Write::SetWeights { uid: None, weights, journal });
+                false
+            }
+            Some(t) if t.weights == weights && t.intact => t.confirmed,
+            Some(t) => {
+                self.writes.push(Write::SetWeights { uid: Some(t.uid.clone()), weights, journal });
+                false
+            }
+        }
+    }
+
+    /// All traffic to the stable version; `true` once confirmed.
+    fn all_to(&mut self, stable: &Stable) -> bool {
+        let journal = Journal { revision: stable.revision.clone(), entry: Entry::Stable };
+        self.weights(Weights::to(stable.slot, 100), journal)
+    }
+
+    /// Ends a candidate's life in the status.
+    fn end(&mut self, c: &Candidate, outcome: Outcome, failed: Option<(Reason, String)>) {
+        self.status.candidate = None;
+        self.status.resolved = None;
+        let at = self.now();
+        self.record(&c.revision, &c.version, &c.digest, outcome);
+        match outcome {
+            Outcome::RolledBack => self.status.verdict = Some(Verdict::RolledBack),
+            Outcome::Promoted => self.status.verdict = Some(Verdict::Promoted),
+            Outcome::Deployed | Outcome::Superseded => self.status.verdict = None,
+        }
+        if let Some((reason, message)) = failed {
+            self.note(true, reason, "RolledBack", format!("{} rolled back: {message}", c.version));
+            self.status.last_failed = Some(LastFailed {
+                revision: c.revision.clone(),
+                version: c.version.clone(),
+                digest: c.digest.clone(),
+                reason: reason.as_str().to_owned(),
+                message,
+                evidence: c.evidence.clone(),
+                at,
+            });
+        }
+    }
+
+    fn record(&mut self, revision: &str, version: &str, digest: &str, outcome: Outcome) {
+        let entry = HistoryEntry {
+            revision: revision.to_owned(),
+            version: version.to_owned(),
+            digest: digest.to_owned(),
+            outcome,
+            at: self.now(),
+        };
+        self.status.history.insert(0, entry);
+        self.status.history.truncate(HISTORY);
+    }
+
+    /// Removes Deployments that neither the status nor a weight names, once their drain time is over. The time runs
+    /// from the last outcome, which is when a revision lost its traffic.
+    fn remove_leftovers(&mut self) {
+        let drain = i64::from(self.input.spec.availability.drain_seconds);
+        let lost_traffic_at = self.status.history.first().map(|h| h.at);
+        for old in &self.input.world.deployments {
+            let named = self.status.stable.as_ref().is_some_and(|s| s.revision == old.revision)
+                || self.status.candidate.as_ref().is_some_and(|c| c.revision == old.revision);
+            if named || old.deleting {
+                continue;
+            }
+            // A slot that still has weight by the route's word is somebody's traffic, whatever the status says.
+            let in_use = self.status.stable.as_ref().map(|s| s.slot) != Some(old.slot)
+                && self.world().traffic.as_ref().is_some_and(|t| t.weights.of(old.slot) > 0 || !t.confirmed);
+            if in_use {
+                self.look_again(Duration::from_secs(1));
+                continue;
+            }
+            let elapsed = lost_traffic_at.map_or(drain, |at| (self.now() - at).num_seconds());
+            // A whole second more: times are kept in whole seconds.
+            let left = drain + 1 - elapsed;
+            if drain == 0 || left <= 0 {
+                self.writes.push(Write::DeleteDeployment { name: old.name.clone(), uid: old.uid.clone() });
+            } else {
+                self.look_again(Duration::from_secs(u64::try_from(left).unwrap_or(1)));
+            }
+        }
+    }
+
+    /// The steps in force for the candidate.
+    fn steps(&self) -> Vec<Step> {
+        self.status.resolved.as_ref().map_or_else(Vec::new, |r| r.steps.clone())
+    }
+
+    /// The retry that a person asked for, if it is about `revision` and new.
+    fn retry_asked(&self, revision: &str) -> Option<String> {
+        let asked = self.input.retry?;
+        let about = asked.split_whitespace().next() == Some(revision);
+        let new = self.status.handled_retry.as_deref() != Some(asked);
+        (about && new).then(|| asked.to_owned())
+    }
+}

@@ -1,0 +1,96 @@
+//! The candidate's traffic is taken away. What was decided is recorded before the weight moves, so that a restart, or
+//! a Prometheus that has gone silent since, finishes it instead of deciding again.
+
+use serin_api::{Candidate, Outcome, Phase, Reason, Retreat, Stable, Verdict};
+
+use super::{Draft, steady};
+use crate::{plan::Weights, revision::Revision};
+
+/// Decides on the way back. Only the status is written; the weight follows in the next pass.
+pub(super) fn begin(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, message: String, reject: bool) {
+    if nowhere_to_go(d, stable, c) {
+        return;
+    }
+    d.decisive = true;
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.phase = Phase::Retreating;
+        candidate.retreat = Some(Retreat { reason: reason.as_str().to_owned(), message: message.clone(), reject });
+    }
+    if reject {
+        d.status.verdict = Some(Verdict::Fail);
+    }
+    d.report(Reason::RollingBack, format!("{} goes back to {}: {message}", c.version, stable.version));
+}
+
+/// Another spec came (or the stable one again). Without traffic there is nothing to wait for.
+pub(super) fn superseded(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, target: &Revision) {
+    let at_zero = d
+        .world()
+        .traffic
+        .as_ref()
+        .is_some_and(|t| t.confirmed && t.weights == Weights::to(stable.slot, 100));
+    if c.phase == Phase::Starting && at_zero {
+        return finish(d, stable, c, None, target);
+    }
+    begin(d, stable, c, Reason::Superseded, format!("{} was asked for instead", target.version()), false);
+}
+
+/// Weight to 0, wait until it is confirmed, and only then forget the candidate.
+pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    if nowhere_to_go(d, stable, c) {
+        return;
+    }
+    if !d.all_to(stable) {
+        return;
+    }
+    let target = Revision::of(d.input.spec);
+    finish(d, stable, c, c.retreat.clone(), &target);
+}
+
+fn finish(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, retreat: Option<Retreat>, target: &Revision) {
+    d.decisive = true;
+    match retreat.filter(|r| r.reject) {
+        Some(r) => d.end(c, Outcome::RolledBack, Some((reason(&r.reason), r.message))),
+        None => {
+            d.end(c, Outcome::Superseded, None);
+            let message = format!("{} was superseded by {}", c.version, target.version());
+            d.note(false, Reason::Superseded, "Superseded", message);
+        }
+    }
+    match d.status.last_failed.clone().filter(|f| f.revision == target.id) {
+        Some(failed) => steady::keep_rejected(d, stable, &failed),
+        None if stable.revision == target.id => steady::keep(d, stable),
+        None => d.report(Reason::Draining, format!("{} is next", target.version())),
+    }
+    d.look_again(std::time::Duration::from_millis(50));
+}
+
+/// The stable version has nothing available while the candidate has: sending traffic back would make it worse (the
+/// outage of Flagger issue 1898). Held, and said.
+fn nowhere_to_go(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
+    let nowhere = d.world().available(&stable.revision) == 0 && d.world().available(&c.revision) > 0;
+    if nowhere {
+        d.look_again_at_next_tick();
+        let message = format!(
+            "{} should give its traffic back, but {} has no available pod; held until it has one",
+            c.version, stable.version
+        );
+        d.report(Reason::StableUnavailable, message);
+    }
+    nowhere
+}
+
+/// The reason back from its text in the status.
+fn reason(text: &str) -> Reason {
+    [
+        Reason::AnalysisFailed,
+        Reason::CrashLoop,
+        Reason::NoData,
+        Reason::MetricsUnavailable,
+        Reason::HorizonReached,
+        Reason::ProgressDeadlineExceeded,
+    ]
+    .into_iter()
+    .find(|r| r.as_str() == text)
+    .unwrap_or(Reason::AnalysisFailed)
+}

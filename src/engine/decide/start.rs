@@ -1,0 +1,202 @@
+//! A candidate appears and becomes available. It has no traffic yet.
+
+use std::time::Duration;
+
+use chrono::Duration as Span;
+use serin_api::{Candidate, Outcome, Phase, Reason, Resolved, Slot, Stable, Verdict};
+
+use super::{Draft, canary};
+use crate::{
+    measure::Reading,
+    plan::{Entry, Journal, Weights},
+    ramp, report,
+    revision::Revision,
+    world::PodTrouble,
+};
+
+/// Starts trying `target`.
+pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
+    let Some(slot) = free_slot(d, target) else {
+        if let Some(stable) = d.status.stable.clone() {
+            d.all_to(&stable);
+        }
+        d.look_again(Duration::from_secs(1));
+        let message = format!("{} waits until the former revision has finished its requests", target.version());
+        return d.report(Reason::Draining, message);
+    };
+    d.decisive = true;
+    if let Some(asked) = d.retry_asked(&target.id) {
+        d.status.handled_retry = Some(asked);
+    }
+    let rollout = &d.input.spec.rollout;
+    let steps = if rollout.steps.is_empty() { None } else { Some(rollout.steps.clone()) };
+    let candidate = Candidate {
+        revision: target.id.clone(),
+        version: target.version(),
+        digest: target.spec.model.artifact.digest.0.clone(),
+        slot,
+        phase: Phase::Starting,
+        weight: 0,
+        step: format!("0/{}", steps.as_ref().map_or_else(|| "?".to_owned(), |s| s.len().to_string())),
+        step_index: 0,
+        started_at: d.now(),
+        since: None,
+        analysis_from: None,
+        evidence: Vec::new(),
+        retreat: None,
+    };
+    d.status.resolved = steps.map(|steps| Resolved { steps });
+    d.status.candidate = Some(candidate.clone());
+    d.status.verdict = None;
+    d.note(false, Reason::CandidateStarting, "Start", format!("{} ({}) starts", candidate.version, target.id));
+    match d.status.stable.clone() {
+        Some(stable) => go_on(d, &stable, &candidate),
+        None => first(d, &candidate),
+    }
+}
+
+/// The slot for a new candidate: the one that the stable version does not have, once nobody else's pods bear it.
+/// `None`: not yet.
+fn free_slot(d: &Draft<'_>, target: &Revision) -> Option<Slot> {
+    if let Some(present) = d.world().of(&target.id) {
+        // A former revision that is asked for again while it drains keeps its pods.
+        return (!present.deleting).then_some(present.slot);
+    }
+    let taken = |slot: Slot| d.world().deployments.iter().any(|o| o.slot == slot);
+    match &d.status.stable {
+        Some(s) => (!taken(s.slot.other())).then_some(s.slot.other()),
+        None => [Slot::A, Slot::B].into_iter().find(|s| !taken(*s)),
+    }
+}
+
+/// The first revision: nothing to compare with, nobody to protect. It serves as soon as a pod is available.
+pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
+    let target = Revision::of(d.input.spec);
+    let found = d.ensure(&c.revision, &target.spec, c.slot, d.replicas, d.replicas).cloned();
+    let journal = Journal { revision: c.revision.clone(), entry: Entry::Stable };
+    d.weights(Weights::to(c.slot, 100), journal);
+    let Some(found) = found else {
+        return d.report(Reason::FirstDeployment, format!("{} starts", c.version));
+    };
+    if found.available >= 1 || d.replicas == 0 {
+        d.decisive = true;
+        canary::become_stable(d, c, Outcome::Deployed);
+        d.note(false, Reason::Complete, "Deployed", format!("{} serves", c.version));
+        return;
+    }
+    let (reason, message) = waiting(c, found.trouble.as_ref(), Reason::FirstDeployment);
+    let left = deadline(d, c);
+    if left.is_zero() {
+        // Nothing to go back to: it is kept, and so is the wish. The next spec takes over at once.
+        return d.report(Reason::ProgressDeadlineExceeded, message);
+    }
+    d.look_again(left);
+    d.report(reason, message);
+}
+
+/// A candidate beside a stable version, on its way to its first weight.
+pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    let target = Revision::of(d.input.spec);
+    if d.replicas == 0 {
+        return nothing_serves(d, c, &target);
+    }
+    let first_weight = d.steps().first().map_or(ramp::FIRST_RUNG_UNKNOWN, |s| s.weight);
+    let low = ramp::pods_for(d.mode, first_weight, d.replicas);
+    let found = d.ensure(&c.revision, &target.spec, c.slot, low, d.replicas.max(low)).cloned();
+    let Some(found) = found else {
+        d.all_to(stable);
+        return d.report(Reason::CandidateStarting, format!("{} starts; {} serves", c.version, stable.version));
+    };
+    if let Some(PodTrouble::CrashLoop { restarts, message }) = &found.trouble {
+        let message = format!("its container crashed {restarts} times and never had traffic: {message}");
+        return reject(d, stable, c, Reason::CrashLoop, message);
+    }
+    if found.available < low {
+        let (reason, message) = waiting(c, found.trouble.as_ref(), Reason::CandidateStarting);
+        let left = deadline(d, c);
+        if left.is_zero() {
+            let seconds = d.input.spec.rollout.progress_deadline_seconds;
+            let why = if reason == Reason::CandidateStarting { Reason::ProgressDeadlineExceeded } else { reason };
+            return reject(d, stable, c, why, format!("not available within {seconds} s: {message}"));
+        }
+        d.look_again(left);
+        d.all_to(stable);
+        return d.report(reason, message);
+    }
+    first_weight_for(d, stable, c);
+}
+
+/// Available: the first step may begin, if the metrics can be read at all. A canary that nobody watches is only harm.
+fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    let journaled = d.world().traffic.as_ref().filter(|t| {
+        t.journal.as_ref().is_some_and(|j| j.revision == c.revision && j.entry == Entry::Step(1))
+    });
+    let first = match (d.input.reading, journaled) {
+        (_, Some(t)) => t.weights.of(c.slot),
+        (Reading::Baseline { first_rung }, None) => *first_rung,
+        (Reading::Unavailable(why), None) => {
+            d.all_to(stable);
+            d.status.verdict = Some(Verdict::ProviderError);
+            d.look_again_at_next_tick();
+            let message = format!("{} is ready but gets no traffic: {why}", c.version);
+            report::metrics(&mut d.status, d.input, Err(why.clone()));
+            return d.report(Reason::MetricsUnavailable, message);
+        }
+        (Reading::Judged(_) | Reading::NotAsked, None) => {
+            // It became available after the measurement was planned: ask again at once.
+            d.all_to(stable);
+            d.look_again(Duration::from_millis(50));
+            return d.report(Reason::CandidateStarting, format!("{} starts; {} serves", c.version, stable.version));
+        }
+    };
+    let steps = ramp::steps(&d.input.spec.rollout, first);
+    let steps = if d.status.resolved.is_some() { d.steps() } else { steps };
+    d.status.resolved = Some(Resolved { steps: steps.clone() });
+    canary::enter_step(d, c, &steps, 1);
+}
+
+/// The stable version is scaled to zero: there is no traffic to try anything on, and none to lose.
+fn nothing_serves(d: &mut Draft<'_>, c: &Candidate, target: &Revision) {
+    if d.ensure(&c.revision, &target.spec, c.slot, 0, 0).is_none() {
+        return d.report(Reason::CandidateStarting, "replicas is 0: the new version takes over without a canary");
+    }
+    let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
+    if d.weights(Weights::to(c.slot, 100), journal) {
+        d.decisive = true;
+        canary::become_stable(d, c, Outcome::Deployed);
+    } else {
+        d.report(Reason::Promoting, format!("{} takes over without a canary: replicas is 0", c.version));
+    }
+}
+
+/// Rejected before it had any traffic: no weight to take away, so one status write ends it.
+fn reject(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, message: String) {
+    if !d.all_to(stable) {
+        return d.report(Reason::RollingBack, message);
+    }
+    d.decisive = true;
+    d.end(c, Outcome::RolledBack, Some((reason, message)));
+    if let Some(failed) = d.status.last_failed.clone() {
+        super::steady::keep_rejected(d, stable, &failed);
+    }
+}
+
+fn waiting(c: &Candidate, trouble: Option<&PodTrouble>, otherwise: Reason) -> (Reason, String) {
+    match trouble {
+        Some(PodTrouble::CrashLoop { restarts, message }) => {
+            (Reason::CrashLoop, format!("{}: the container crashed {restarts} times: {message}", c.version))
+        }
+        Some(PodTrouble::ImagePull { message }) => {
+            (Reason::ImagePull, format!("{}: the image cannot be pulled: {message}", c.version))
+        }
+        Some(PodTrouble::Unschedulable { message }) => {
+            (Reason::Unschedulable, format!("{}: no node takes its pods: {message}", c.version))
+        }
+        None => (otherwise, format!("{} starts; no pod is available yet", c.version)),
+    }
+}
+
+fn deadline(d: &Draft<'_>, c: &Candidate) -> Duration {
+    let end = c.started_at + Span::seconds(i64::from(d.input.spec.rollout.progress_deadline_seconds));
+    (end - d.now()).to_std().unwrap_or(Duration::ZERO)
+}

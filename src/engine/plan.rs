@@ -1,0 +1,147 @@
+//! A plan: effects as values, in an order in which every prefix is safe.
+
+use std::{fmt, time::Duration};
+
+use serin_api::{ModelDeploymentStatus, Reason, RevisionSpec, Slot};
+
+/// What a reconcile will do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Writes to children, to be done one after the other.
+    pub writes: Vec<Write>,
+    /// The whole status; written after `writes`, if it differs from the present one.
+    pub status: ModelDeploymentStatus,
+    /// Events, published after the status was written.
+    pub notes: Vec<Note>,
+    /// When to look again without being told.
+    pub recheck: Option<Duration>,
+    /// Whether the present spec and status must be confirmed by a quorum read first: it starts, ends or turns round
+    /// a rollout.
+    pub decisive: bool,
+}
+
+/// One write to one child.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// POST; a name that is taken is found out here and never adopted.
+    CreateDeployment {
+        /// Revision id.
+        revision: String,
+        /// Content.
+        spec: Box<RevisionSpec>,
+        /// Slot for life.
+        slot: Slot,
+        /// Pods.
+        replicas: i32,
+    },
+    /// Merge patch of `spec.replicas` with the UID as precondition.
+    Scale {
+        /// Deployment.
+        name: String,
+        /// Its UID.
+        uid: String,
+        /// Pods.
+        replicas: i32,
+    },
+    /// DELETE with the UID as precondition.
+    DeleteDeployment {
+        /// Deployment.
+        name: String,
+        /// Its UID.
+        uid: String,
+    },
+    /// POST of the Service of a slot.
+    CreateSlotService(Slot),
+    /// POST or server-side apply of the object that carries the weights.
+    SetWeights {
+        /// UID of the present one; `None`: POST.
+        uid: Option<String>,
+        /// Percent to each slot.
+        weights: Weights,
+        /// What they are for.
+        journal: Journal,
+    },
+}
+
+/// Percent of the traffic to each slot; they add up to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// To slot a.
+    pub a: i32,
+    /// To slot b.
+    pub b: i32,
+}
+impl Weights {
+    /// `weight` percent to `slot`, the rest to the other one.
+    pub fn to(slot: Slot, weight: i32) -> Self {
+        match slot {
+            Slot::A => Self { a: weight, b: 100 - weight },
+            Slot::B => Self { a: 100 - weight, b: weight },
+        }
+    }
+    /// Percent to a slot.
+    pub fn of(self, slot: Slot) -> i32 {
+        match slot {
+            Slot::A => self.a,
+            Slot::B => self.b,
+        }
+    }
+}
+
+/// The decision that weights were written for. It is written together with them, so that a restart between the
+/// weights and the status finishes the decision instead of taking it again (Prometheus may be away by then). Weights
+/// that somebody edited by hand carry no matching journal and count as drift.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// Revision that the decision is about.
+    pub revision: String,
+    /// What was decided.
+    pub entry: Entry,
+}
+
+/// See [`Journal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// All traffic to the stable revision.
+    Stable,
+    /// The candidate's step, from 1.
+    Step(i32),
+    /// All traffic to the candidate, which thereby becomes stable.
+    Promote,
+}
+
+impl fmt::Display for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry {
+            Entry::Stable => write!(f, "{}/stable", self.revision),
+            Entry::Step(n) => write!(f, "{}/{n}", self.revision),
+            Entry::Promote => write!(f, "{}/promote", self.revision),
+        }
+    }
+}
+
+impl Journal {
+    /// Reads what [`fmt::Display`] wrote; anything else is no journal.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (revision, entry) = text.rsplit_once('/')?;
+        let entry = match entry {
+            "stable" => Entry::Stable,
+            "promote" => Entry::Promote,
+            n => Entry::Step(n.parse().ok().filter(|n| *n > 0)?),
+        };
+        Some(Self { revision: revision.to_owned(), entry })
+    }
+}
+
+/// An Event to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Warning instead of Normal.
+    pub warning: bool,
+    /// Why.
+    pub reason: Reason,
+    /// What: part of the event's identity, so that two steps are two events.
+    pub action: String,
+    /// In words.
+    pub message: String,
+}

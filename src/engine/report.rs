@@ -1,0 +1,132 @@
+//! Conditions, so that `kubectl wait`, Helm, Flux and Argo CD read the truth (kstatus: Stalled is Failed, Reconciling
+//! is InProgress, and an observed generation that lags is InProgress too).
+
+use serin_api::{
+    ModelDeploymentStatus, Reason, TrafficMode, TrafficStatus,
+    conditions::{self, State, Type},
+    labels,
+};
+
+use crate::{decide::Input, ramp, revision};
+
+/// Sets Progressing, Reconciling and Stalled from one reason.
+pub fn headline(status: &mut ModelDeploymentStatus, input: &Input<'_>, reason: Reason, message: String) {
+    let kind = kind(reason);
+    let (progressing, reconciling, stalled) = match kind {
+        Kind::Working => (true, true, false),
+        Kind::Held => (true, false, true),
+        Kind::Finished => (false, false, false),
+        Kind::Refused => (false, false, true),
+    };
+    for (ty, state) in
+        [(Type::Progressing, progressing), (Type::Reconciling, reconciling), (Type::Stalled, stalled)]
+    {
+        // The message stands where it is true; elsewhere it would read as its opposite.
+        let text = if state || ty == Type::Progressing { message.clone() } else { String::new() };
+        conditions::set(&mut status.conditions, ty, state.into(), reason, text, input.generation, input.now);
+    }
+}
+
+enum Kind {
+    Working,
+    Held,
+    Finished,
+    Refused,
+}
+
+fn kind(reason: Reason) -> Kind {
+    match reason {
+        Reason::HorizonReached
+        | Reason::StableUnavailable
+        | Reason::ProgressDeadlineExceeded
+        | Reason::RouteNotAccepted => Kind::Held,
+        Reason::Complete | Reason::Promoted => Kind::Finished,
+        Reason::Rejected | Reason::InvalidSpec | Reason::NameTaken => Kind::Refused,
+        _ => Kind::Working,
+    }
+}
+
+/// MetricsAvailable: whether the analysis can read what it needs.
+pub fn metrics(status: &mut ModelDeploymentStatus, input: &Input<'_>, read: Result<(), String>) {
+    let (state, reason, message) = match read {
+        Ok(()) => (State::True, Reason::MetricsRead, String::new()),
+        Err(why) => (State::False, Reason::MetricsUnavailable, why),
+    };
+    // The message of a silence changes with every error text; only the transition is worth a write.
+    if conditions::get(&status.conditions, Type::MetricsAvailable)
+        .is_some_and(|c| (c.status == "True") == (state == State::True) && c.status != "Unknown")
+    {
+        return;
+    }
+    conditions::set(
+        &mut status.conditions,
+        Type::MetricsAvailable,
+        state,
+        reason,
+        message,
+        input.generation,
+        input.now,
+    );
+}
+
+/// What follows from the rest: Ready, ArtifactVerified, generation, traffic, scale.
+pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
+    let refused = input.world.traffic.as_ref().and_then(|t| t.refused.clone());
+    if let Some(why) = refused.as_ref().filter(|_| input.mode() == TrafficMode::Gateway) {
+        headline(status, input, Reason::RouteNotAccepted, format!("the gateway refuses the route: {why}"));
+    }
+    let available = status.stable.as_ref().map_or(0, |s| input.world.available(&s.revision));
+    let wanted = input.spec.replicas;
+    let (state, reason, message) = match &status.stable {
+        None => (State::False, Reason::FirstDeployment, "nothing serves yet".to_owned()),
+        Some(_) if refused.is_some() => {
+            (State::False, Reason::RouteNotAccepted, "the gateway refuses the route".to_owned())
+        }
+        Some(s) if available >= wanted => (State::True, Reason::Complete, format!("{} serves", s.version)),
+        Some(s) if available == 0 => {
+            (State::False, Reason::StableUnavailable, format!("{} has no available pod", s.version))
+        }
+        // No numbers: each pod that comes or goes would be a write.
+        Some(s) => (State::False, Reason::Unavailable, format!("{} has fewer pods than asked for", s.version)),
+    };
+    let (generation, now) = (input.generation, input.now);
+    conditions::set(&mut status.conditions, Type::Ready, state, reason, message, generation, now);
+    let verified = status.stable.is_some() && available > 0;
+    let was = conditions::is_true(&status.conditions, Type::ArtifactVerified);
+    // A pod becomes ready only behind the verification, so one available pod proves it; losing all pods later does
+    // not disprove it.
+    let (state, reason) = if verified || (was && status.stable.is_some()) {
+        (State::True, Reason::DigestVerified)
+    } else {
+        (State::Unknown, Reason::FirstDeployment)
+    };
+    conditions::set(&mut status.conditions, Type::ArtifactVerified, state, reason, "", generation, now);
+    if status.candidate.is_none() {
+        conditions::set(
+            &mut status.conditions,
+            Type::MetricsAvailable,
+            State::Unknown,
+            Reason::NoAnalysis,
+            "",
+            generation,
+            now,
+        );
+    }
+    for c in &mut status.conditions {
+        c.observed_generation = generation;
+    }
+    status.observed_generation = generation;
+    let mode = input.mode();
+    let reachable_weight = match (&status.candidate, mode) {
+        (Some(c), TrafficMode::ReplicaRatio) if c.weight > 0 => Some(ramp::reachable(c.weight, wanted)),
+        _ => None,
+    };
+    status.traffic = Some(TrafficStatus { mode, reachable_weight });
+    status.replicas = status.stable.as_ref().and_then(|s| input.world.of(&s.revision)).map(|d| d.replicas);
+    status.selector = Some(format!("{}={}", labels::INSTANCE, revision::instance(input.uid)));
+}
+
+/// Message of the present headline.
+pub fn progress_message(status: &ModelDeploymentStatus) -> String {
+    conditions::get(&status.conditions, Type::Progressing).map(|c| c.message.clone()).unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! What was observed, in the terms that a decision needs.
+
+use serin_api::Slot;
+
+use crate::plan::{Journal, Weights};
+
+/// Our children as the caches show them. Objects without our UID in their owner reference are not in here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct World {
+    /// Deployments, one a revision.
+    pub deployments: Vec<ObservedDeployment>,
+    /// The object that carries the weights.
+    pub traffic: Option<ObservedTraffic>,
+    /// Gateway mode: which of the two slot Services exist as they should.
+    pub slot_services: Vec<Slot>,
+    /// Names that we need and that somebody else's object bears: `Service wine-a`.
+    pub taken: Vec<String>,
+    /// Names still borne by children of a deleted namesake; the garbage collector is on its way.
+    pub leftovers_of_namesake: bool,
+    /// Whether the cluster serves `HTTPRoute`.
+    pub gateway_api: bool,
+}
+
+/// One of our Deployments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedDeployment {
+    /// Name.
+    pub name: String,
+    /// UID, the precondition of a deletion.
+    pub uid: String,
+    /// Revision label.
+    pub revision: String,
+    /// Slot label.
+    pub slot: Slot,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// `status.availableReplicas`, 0 while the status is of an older generation.
+    pub available: i32,
+    /// Being deleted.
+    pub deleting: bool,
+    /// The worst that its pods tell.
+    pub trouble: Option<PodTrouble>,
+}
+
+/// Why pods do not become ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodTrouble {
+    /// A container crashed at least three times and waits to be started again.
+    CrashLoop {
+        /// Restarts of the worst container.
+        restarts: i32,
+        /// Its last words or exit code.
+        message: String,
+    },
+    /// The image cannot be pulled.
+    ImagePull {
+        /// What the kubelet says.
+        message: String,
+    },
+    /// No node fits.
+    Unschedulable {
+        /// What the scheduler says.
+        message: String,
+    },
+}
+
+/// The HTTPRoute, or in replica-ratio mode the Service, that divides the traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedTraffic {
+    /// UID, so that an update never touches a namesake.
+    pub uid: String,
+    /// Percent to each slot.
+    pub weights: Weights,
+    /// The decision that the weights were written for.
+    pub journal: Option<Journal>,
+    /// The gateway (or nobody, in replica-ratio mode) has confirmed exactly this object: accepted, references
+    /// resolved, observed generation current.
+    pub confirmed: bool,
+    /// Everything but the weights is as it should be.
+    pub intact: bool,
+    /// Why the gateway refuses it, if it does.
+    pub refused: Option<String>,
+}
+
+impl World {
+    /// The Deployment of a revision.
+    pub fn of(&self, revision: &str) -> Option<&ObservedDeployment> {
+        self.deployments.iter().find(|d| d.revision == revision)
+    }
+    /// Available pods of a revision.
+    pub fn available(&self, revision: &str) -> i32 {
+        self.of(revision).filter(|d| !d.deleting).map_or(0, |d| d.available)
+    }
+}
