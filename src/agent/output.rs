@@ -1,0 +1,139 @@
+//! The file being written: a temporary one beside the output, hashed on the way, renamed when it is right.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::Digest;
+use crate::error::FetchError;
+
+/// Bytes read or copied at a time.
+pub const CHUNK: usize = 1 << 20;
+
+/// A partly written output.
+pub struct Partial {
+    file: File,
+    hasher: Sha256,
+    bytes: u64,
+    temporary: PathBuf,
+    output: PathBuf,
+}
+
+impl Partial {
+    /// Opens the temporary file for `output`, with what an earlier run left in it. None if another process is
+    /// writing it now.
+    ///
+    /// The name contains the expected digest, so that leftovers of another object are never continued.
+    pub fn open(output: &Path, digest: &Digest) -> Result<Option<Self>, FetchError> {
+        let name = output.file_name().ok_or_else(|| {
+            failed(output)(io::Error::new(ErrorKind::InvalidInput, "the output must name a file"))
+        })?;
+        let directory = directory(output);
+        fs::create_dir_all(directory).map_err(failed(directory))?;
+        let hex = digest.to_string();
+        let short = hex.trim_start_matches("sha256:").get(..16).unwrap_or_default();
+        let temporary = directory.join(format!(".{}.{short}.partial", name.display()));
+
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&temporary)
+            .map_err(failed(&temporary))?;
+        // Two pods may share a volume. A file system without locks leaves the digest check, which still holds.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_at(&file, &temporary) {
+            return Ok(None);
+        }
+        let (hasher, bytes) = hash(&mut file).map_err(failed(&temporary))?;
+        Ok(Some(Self { file, hasher, bytes, temporary, output: output.to_owned() }))
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        self.file.write_all(bytes).map_err(failed(&self.temporary))?;
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Throws away what was written.
+    pub fn restart(&mut self) -> Result<(), FetchError> {
+        self.file.set_len(0).map_err(failed(&self.temporary))?;
+        self.file.seek(SeekFrom::Start(0)).map_err(failed(&self.temporary))?;
+        self.hasher = Sha256::new();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// Digest of what was written.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.hasher.clone())
+    }
+
+    /// Puts the file in place: durable first, then visible, in one step.
+    pub fn publish(self) -> Result<(), FetchError> {
+        self.file.sync_all().map_err(failed(&self.temporary))?;
+        fs::rename(&self.temporary, &self.output).map_err(failed(&self.output))?;
+        let directory = directory(&self.output);
+        File::open(directory).and_then(|d| d.sync_all()).map_err(failed(directory))
+    }
+
+    /// Removes the temporary file.
+    pub fn discard(self) {
+        // Nothing depends on it; the error that leads here is the one to report.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Whether `output` is there with the digest.
+pub fn is_complete(output: &Path, digest: &Digest) -> Result<bool, FetchError> {
+    let mut file = match File::open(output) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(output)(error)),
+    };
+    let (hasher, _) = hash(&mut file).map_err(failed(output))?;
+    Ok(Digest::of(hasher) == *digest)
+}
+
+fn hash(file: &mut File) -> io::Result<(Sha256, u64)> {
+    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((hasher, bytes)),
+            Ok(count) => {
+                hasher.update(buffer.get(..count).unwrap_or_default());
+                bytes += count as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether the open file is still the one at `path`: its former owner may have renamed it into place before the
+/// lock was ours.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+fn directory(output: &Path) -> &Path {
+    output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> FetchError + use<> {
+    let path = path.to_owned();
+    move |error| FetchError::Output { path: path.clone(), error }
+}
