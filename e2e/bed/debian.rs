@@ -11,13 +11,12 @@ use crate::up::require_root;
 use crate::{files, run};
 
 /// A program and the package it comes in.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
     ("iptables", "iptables"),
     ("conntrack", "conntrack"),
-    ("prometheus", "prometheus"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("mount", "mount"),

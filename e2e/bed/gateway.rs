@@ -65,7 +65,7 @@ pub fn start(state: &State, tools: &Tools) -> Result<(), Error> {
         format!(
             "\
 global: {{checkNewVersion: false, sendAnonymousUsage: false}}
-log: {{level: INFO}}
+log: {{level: INFO, noColor: true}}
 entryPoints:
   web: {{address: ':{PORT}'}}
   metrics: {{address: ':{METRICS}'}}

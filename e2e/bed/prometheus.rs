@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::process::Process;
 use crate::state::State;
-use crate::{files, gateway, node, run, wait};
+use crate::{files, gateway, node, wait};
 
 const PORT: u16 = 9090;
 
@@ -74,7 +74,9 @@ scrape_configs:
 pub fn start(state: &State) -> Result<(), Error> {
     let path = state.path("prometheus.yaml");
     files::write_secret(&path, config(state))?;
-    let program = run::which("prometheus").unwrap_or_else(|| "prometheus".into());
+    let Some(program) = state.tools.as_ref().and_then(|tools| tools.prometheus.as_ref()) else {
+        return Ok(());
+    };
     state.place().start(&Process {
         name: "prometheus",
         argv: vec![
@@ -82,8 +84,6 @@ pub fn start(state: &State) -> Result<(), Error> {
             format!("--config.file={}", path.to_string_lossy()),
             format!("--storage.tsdb.path={}", state.text("prometheus")),
             "--storage.tsdb.retention.time=1d".into(),
-            // Its process may be killed; a left lock must not keep it down.
-            "--storage.tsdb.no-lockfile".into(),
             format!("--web.listen-address=0.0.0.0:{PORT}"),
             format!("--web.external-url={}", url(state)),
         ],

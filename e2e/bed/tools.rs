@@ -30,6 +30,8 @@ pub struct Tools {
     pub coredns: Option<PathBuf>,
     /// Only a whole bed has a gateway.
     pub traefik: Option<PathBuf>,
+    /// Only a whole bed has metrics.
+    pub prometheus: Option<PathBuf>,
 }
 
 impl Tools {
@@ -37,12 +39,20 @@ impl Tools {
     pub fn prepare(kind: Kind, progress: Progress) -> Result<Self, Error> {
         let kube = go::kubernetes(progress)?;
         let crds = go::gateway_api(progress)?;
-        let (coredns, traefik) = if kind == Kind::Whole {
-            (Some(go::coredns(progress)?.join("coredns")), Some(gateway::traefik(progress)?.join("traefik")))
-        } else {
-            (None, None)
+        let mut tools = Self {
+            pause: kube.join("pause"),
+            kube: kube.join("serin-kube"),
+            crds,
+            coredns: None,
+            traefik: None,
+            prometheus: None,
         };
-        Ok(Self { pause: kube.join("pause"), kube: kube.join("serin-kube"), crds, coredns, traefik })
+        if kind == Kind::Whole {
+            tools.coredns = Some(go::coredns(progress)?.join("coredns"));
+            tools.traefik = Some(gateway::traefik(progress)?.join("traefik"));
+            tools.prometheus = Some(go::prometheus(progress)?.join("prometheus"));
+        }
+        Ok(tools)
     }
 
     /// A command that runs one of the Kubernetes programs.

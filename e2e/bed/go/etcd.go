@@ -29,6 +29,7 @@ func etcd() int {
 	config.Dir = *dir
 	config.UnsafeNoFsync = true
 	config.LogLevel = "warn"
+	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 	config.QuotaBackendBytes = 4 << 30
 	config.AutoCompactionMode = "periodic"
 	config.AutoCompactionRetention = "30m"

@@ -27,6 +27,12 @@ const COREDNS: Module = Module {
     sum: "h1:OBT+OEyHVdUiVxPhrNlC5XZVq3RkSxzQXfZQ76gm5ck=",
 };
 
+const PROMETHEUS: Module = Module {
+    path: "github.com/prometheus/prometheus",
+    version: "v0.313.5",
+    sum: "h1:5/kewqSFNlHQa9NqZxrOkXCBlEuJOvb+8gFOUxSWFv0=",
+};
+
 const GATEWAY_API: Module = Module {
     path: "sigs.k8s.io/gateway-api",
     version: "v1.6.3",
@@ -67,6 +73,16 @@ pub fn coredns(progress: Progress) -> Result<PathBuf, Error> {
     })
 }
 
+/// Prometheus. Debian's own cannot discover pods: Kubernetes was taken out of
+/// it. Of all ways to discover, only that one is built in.
+pub fn prometheus(progress: Progress) -> Result<PathBuf, Error> {
+    cached(&format!("prometheus-{}", PROMETHEUS.version), progress, |out, progress| {
+        let mut build = build(&download(&PROMETHEUS, progress)?, &out.join("prometheus"))?;
+        build.args(["-tags", "remove_all_sd,enable_kubernetes_sd", "-ldflags", "-s -w", "./cmd/prometheus"]);
+        watch("Prometheus (1 to 3 minutes, once)", build, progress)
+    })
+}
+
 /// The Gateway API's definitions, standard channel.
 pub fn gateway_api(progress: Progress) -> Result<PathBuf, Error> {
     cached(&format!("gateway-api-{}", GATEWAY_API.version), progress, |out, progress| {
@@ -86,7 +102,7 @@ pub fn gateway_api(progress: Progress) -> Result<PathBuf, Error> {
 fn go(command: &mut Command) -> Result<&mut Command, Error> {
     if run::which("go").is_none() {
         return Err(Error::Missing {
-            what: "Go 1.24 or later".into(),
+            what: "Go 1.26 or later".into(),
             install: "https://go.dev/doc/install".into(),
         });
     }
