@@ -70,10 +70,14 @@ pub async fn fetch(request: &Request) -> Result<(), FetchError> {
 
     let fetched = match &request.source {
         Source::Http(url) => {
-            match tokio::time::timeout_at(deadline, download(request, url, &mut partial)).await {
-                Ok(done) => done,
-                Err(_) => Err(out_of_time(request, partial.bytes(), "the time is up")),
-            }
+            let mut trouble = None;
+            let transfer = download(request, url, &mut partial, &mut trouble);
+            let done = tokio::time::timeout_at(deadline, transfer).await;
+            done.unwrap_or_else(|_| {
+                // Why it took so long says more than that it did.
+                let reason = trouble.map_or("the time is up".into(), |t| format!("{t}; the time is up"));
+                Err(out_of_time(request, partial.bytes(), &reason))
+            })
         }
         Source::File(path) => copy(request, path, &mut partial, deadline).await,
     };
@@ -94,7 +98,13 @@ pub async fn fetch(request: &Request) -> Result<(), FetchError> {
     }
 }
 
-async fn download(request: &Request, url: &Url, partial: &mut Partial) -> Result<(), FetchError> {
+/// Attempts until the object is complete and right, or hopeless. `trouble` is what the last attempt failed of.
+async fn download(
+    request: &Request,
+    url: &Url,
+    partial: &mut Partial,
+    trouble: &mut Option<String>,
+) -> Result<(), FetchError> {
     let client = http::client()?;
     let mut download = Download::new(&client, url, request.source.to_string(), request.max_bytes);
     let mut attempts = 0;
@@ -134,6 +144,7 @@ async fn download(request: &Request, url: &Url, partial: &mut Partial) -> Result
                     pause.as_secs_f64()
                 );
                 resumed |= partial.bytes() > 0;
+                *trouble = Some(reason);
                 sleep(pause).await;
             }
         }

@@ -81,8 +81,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             if error.use_stderr() {
-                // clap's first line says what is wrong; the rest is help.
-                note_termination(error.to_string().lines().next().unwrap_or_default());
+                // clap's first paragraph says what is wrong; the rest is help.
+                let text = error.to_string();
+                let problem: Vec<&str> = text.lines().take_while(|l| !l.is_empty()).map(str::trim).collect();
+                note_termination(&problem.join(" "));
             }
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });

@@ -199,7 +199,9 @@ async fn the_next_run_goes_on_where_the_last_one_was_stopped() {
     let mut bench = Bench::new(&uri);
     bench.request.first_pause = Duration::from_secs(30);
     bench.request.timeout = Duration::from_millis(500);
-    assert_eq!(bench.fails().await.0, 5);
+    let (code, message) = bench.fails().await;
+    assert_eq!(code, 5);
+    assert!(message.contains("the time is up") && message.contains("10 bytes so far"), "{message}");
 
     let server = MockServer::start().await;
     let range = format!("bytes 10-{}/{length}", length - 1);
