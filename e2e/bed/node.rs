@@ -94,6 +94,8 @@ disabled_plugins = [
   sandbox_image = "{PAUSE}"
   netns_mounts_under_state_dir = true
   enable_unprivileged_ports = true
+  # Pods must not be harder to end than we are: not every root may do that.
+  restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "{snapshotter}"
     default_runtime_name = "runc"
