@@ -4,6 +4,7 @@
 //! rules in code, so that a cluster without CEL (or an older CRD) still refuses what must be refused.
 
 pub mod conditions;
+pub mod crds;
 pub mod labels;
 pub mod metrics;
 pub mod model;
@@ -16,6 +17,10 @@ pub mod status;
 pub mod traffic;
 pub mod validate;
 
+#[cfg(test)]
+mod cel_tests;
+
+pub use crds::{crds, crds_yaml};
 pub use metrics::{Analysis, ErrorRatio, Gauge, Metric, RequestCounter, Threshold};
 pub use model::{Artifact, Digest, Location, ModelSource};
 pub use model_deployment::{Availability, ModelDeployment, ModelDeploymentSpec};

@@ -10,6 +10,10 @@ use crate::rollout::{OnHorizon, OnNoData};
 /// What decides about a candidate.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.metrics) || self.metrics.exists(m, has(m.errorRatio))")
+        .message("metrics needs an errorRatio: a threshold alone cannot promote").field_path(".metrics"),
+)]
 pub struct Analysis {
     /// 1 to 8 metrics; all must pass for a promotion. Default: one `errorRatio` over `http_requests_total`.
     #[serde(default = "default_metrics")]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The model server. The model file is at `$SERIN_MODEL_PATH` (`/mnt/models/model`) when the container starts.
@@ -48,7 +48,7 @@ pub struct Server {
     pub service_account_name: Option<String>,
     /// Node labels the pods ask for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(schema_with = "label_map")]
     pub node_selector: BTreeMap<String, String>,
     /// Names of pull secrets in the same namespace; mounted by the kubelet, never read by Serin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -136,13 +136,29 @@ impl Default for Ports {
 pub struct Resources {
     /// What the scheduler reserves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(schema_with = "quantity_map")]
     pub requests: BTreeMap<String, String>,
     /// What the kubelet enforces.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(schema_with = "quantity_map")]
     pub limits: BTreeMap<String, String>,
 }
+// The values of a map cannot be bounded by an attribute, and a string without a bound costs every CEL rule that reads it.
+fn label_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": { "type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$" },
+    })
+}
+fn quantity_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": { "type": "string", "maxLength": 32, "pattern": "^[+]?([0-9]+([.][0-9]*)?|[.][0-9]+)(m|k|[KMGTPE]i?)?$" },
+    })
+}
+
 impl Resources {
     fn is_empty(&self) -> bool {
         self.requests.is_empty() && self.limits.is_empty()

@@ -11,7 +11,7 @@
 //! - [`report`]: conditions
 //! - [`build`]: the Kubernetes objects
 
-//pub mod build;
+pub mod build;
 pub mod decide;
 pub mod measure;
 pub mod plan;

@@ -1,0 +1,1 @@
+#[test] fn dump(){ println!("{}", serin_api::crds_yaml().unwrap()); }

@@ -1,0 +1,181 @@
+//! The Deployment of a revision. Its template never changes: another revision is another Deployment.
+
+use serde_json::{Map, Value, json};
+use serin_api::{EnvVar, Location, Probe, RevisionSpec, Server, Slot, labels};
+
+use super::{MODEL_DIR, MODEL_PATH, Owner};
+use crate::revision;
+
+/// Seconds that a pod goes on serving after it was told to end, while kube-proxy and gateways learn of it.
+const ENDPOINT_PROPAGATION_SECONDS: i32 = 5;
+/// Where a claim with the model is mounted in the fetching container.
+const CLAIM_DIR: &str = "/mnt/claim";
+
+/// Builds it. The error is one line for `Stalled`; it can only come from a spec that validation refuses too.
+pub fn deployment(
+    owner: &Owner<'_>,
+    revision: &str,
+    spec: &RevisionSpec,
+    slot: Slot,
+    replicas: i32,
+    agent_image: &str,
+) -> Result<Value, String> {
+    let instance = revision::instance(owner.uid);
+    let pod_labels = json!({
+        labels::MANAGED_BY: labels::MANAGER,
+        "app.kubernetes.io/name": owner.name,
+        labels::DEPLOYMENT: owner.name,
+        labels::INSTANCE: instance,
+        labels::REVISION: revision,
+        labels::SLOT: slot.as_str(),
+    });
+    let name = revision::child_name(owner.name, owner.uid, revision);
+    let server = &spec.server;
+    let metrics_port = server.ports.metrics.unwrap_or(server.ports.http);
+    Ok(json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": owner.metadata(&name, &[(labels::REVISION, revision), (labels::SLOT, slot.as_str())], None),
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 0,
+            "minReadySeconds": spec.min_ready_seconds,
+            "selector": {"matchLabels": {labels::INSTANCE: instance, labels::REVISION: revision}},
+            "template": {
+                "metadata": {
+                    "labels": pod_labels,
+                    "annotations": {
+                        "prometheus.io/scrape": "true",
+                        "prometheus.io/port": metrics_port.to_string(),
+                        "prometheus.io/path": server.ports.metrics_path,
+                    },
+                },
+                "spec": pod_spec(spec, agent_image)?,
+            },
+        },
+    }))
+}
+
+fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
+    let server = &spec.server;
+    let mut volumes = vec![json!({"name": "model", "emptyDir": {}})];
+    let mut fetch_mounts = vec![json!({"name": "model", "mountPath": MODEL_DIR})];
+    let uri = match spec.model.artifact.location()? {
+        Location::Http(uri) => uri,
+        Location::Claim { claim, path } => {
+            volumes.push(json!({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": true}}));
+            fetch_mounts.push(json!({"name": "claim", "mountPath": CLAIM_DIR, "readOnly": true}));
+            format!("file://{CLAIM_DIR}/{path}")
+        }
+    };
+    let mut pod = json!({
+        // Nothing before the deadline is cut: requests finish, then the pod ends by itself.
+        "terminationGracePeriodSeconds": spec.drain_seconds.max(0) + ENDPOINT_PROPAGATION_SECONDS + 25,
+        "automountServiceAccountToken": server.service_account_name.is_some(),
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "fsGroup": 65532},
+        "volumes": volumes,
+        "initContainers": [{
+            "name": "fetch-model",
+            "image": agent_image,
+            "imagePullPolicy": "IfNotPresent",
+            "args": [
+                "fetch",
+                "--uri", uri,
+                "--digest", spec.model.artifact.digest.0,
+                "--output", MODEL_PATH,
+            ],
+            "volumeMounts": fetch_mounts,
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }],
+        "containers": [container(server, spec.drain_seconds)],
+    });
+    if let Some(account) = &server.service_account_name {
+        pod["serviceAccountName"] = json!(account);
+    }
+    if !server.node_selector.is_empty() {
+        pod["nodeSelector"] = json!(server.node_selector);
+    }
+    if !server.image_pull_secrets.is_empty() {
+        let secrets: Vec<Value> = server.image_pull_secrets.iter().map(|n| json!({"name": n})).collect();
+        pod["imagePullSecrets"] = Value::Array(secrets);
+    }
+    Ok(pod)
+}
+
+fn container(server: &Server, drain_seconds: i32) -> Value {
+    let mut ports = vec![json!({"name": "http", "containerPort": server.ports.http})];
+    if let Some(metrics) = server.ports.metrics.filter(|m| *m != server.ports.http) {
+        ports.push(json!({"name": "metrics", "containerPort": metrics}));
+    }
+    let mut env = vec![json!({"name": "SERIN_MODEL_PATH", "value": MODEL_PATH})];
+    env.extend(server.env.iter().map(env_var));
+    let default_readiness =
+        Probe { path: "/readyz".to_owned(), period_seconds: 2, timeout_seconds: 1, failure_threshold: 3 };
+    let no_probes =
+        server.probes.readiness.is_none() && server.probes.liveness.is_none() && server.probes.startup.is_none();
+    let readiness = server.probes.readiness.as_ref().or(no_probes.then_some(&default_readiness));
+    let mut c = json!({
+        "name": "server",
+        "image": server.image,
+        "ports": ports,
+        "env": env,
+        "volumeMounts": [{"name": "model", "mountPath": MODEL_DIR, "readOnly": true}],
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+        // Last words of a crash, without a log reader.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    });
+    let propagation = ENDPOINT_PROPAGATION_SECONDS.min(drain_seconds);
+    if propagation > 0 {
+        c["lifecycle"] = json!({"preStop": {"sleep": {"seconds": propagation}}});
+    }
+    for (field, probe) in [
+        ("readinessProbe", readiness),
+        ("livenessProbe", server.probes.liveness.as_ref()),
+        ("startupProbe", server.probes.startup.as_ref()),
+    ] {
+        if let Some(p) = probe {
+            c[field] = json!({
+                "httpGet": {"path": p.path, "port": "http"},
+                "periodSeconds": p.period_seconds,
+                "timeoutSeconds": p.timeout_seconds,
+                "failureThreshold": p.failure_threshold,
+            });
+        }
+    }
+    if let Some(policy) = server.image_pull_policy {
+        c["imagePullPolicy"] = json!(policy);
+    }
+    if !server.command.is_empty() {
+        c["command"] = json!(server.command);
+    }
+    if !server.args.is_empty() {
+        c["args"] = json!(server.args);
+    }
+    let mut resources = Map::new();
+    for (kind, quantities) in [("requests", &server.resources.requests), ("limits", &server.resources.limits)] {
+        if !quantities.is_empty() {
+            resources.insert(kind.to_owned(), json!(quantities));
+        }
+    }
+    if !resources.is_empty() {
+        c["resources"] = Value::Object(resources);
+    }
+    c
+}
+
+fn env_var(e: &EnvVar) -> Value {
+    if let Some(r) = &e.secret_key_ref {
+        return json!({"name": e.name, "valueFrom": {"secretKeyRef": {"name": r.name, "key": r.key}}});
+    }
+    if let Some(r) = &e.config_map_key_ref {
+        return json!({"name": e.name, "valueFrom": {"configMapKeyRef": {"name": r.name, "key": r.key}}});
+    }
+    json!({"name": e.name, "value": e.value.clone().unwrap_or_default()})
+}

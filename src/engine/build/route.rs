@@ -1,0 +1,56 @@
+//! The HTTPRoute: always both backends, so that a step is a change of two numbers.
+
+use serde_json::{Map, Value, json};
+use serin_api::{GatewayTraffic, Slot, labels};
+
+use super::{Owner, service::PORT};
+use crate::plan::{Journal, Weights};
+
+/// Builds it.
+pub fn route(
+    owner: &Owner<'_>,
+    gateway: &GatewayTraffic,
+    weights: Weights,
+    journal: &Journal,
+    uid: Option<&str>,
+) -> Value {
+    let mut metadata = owner.metadata(owner.name, &[], uid);
+    metadata["annotations"] = json!({labels::JOURNAL: journal.to_string()});
+    let backends: Vec<Value> = [Slot::A, Slot::B]
+        .into_iter()
+        .map(|slot| {
+            json!({
+                "group": "", "kind": "Service",
+                "name": owner.slot_service_name(slot), "port": PORT, "weight": weights.of(slot),
+            })
+        })
+        .collect();
+    let mut spec = json!({
+        "parentRefs": gateway.parent_refs.iter().map(|p| {
+            let mut r = Map::new();
+            r.insert("group".to_owned(), json!("gateway.networking.k8s.io"));
+            r.insert("kind".to_owned(), json!("Gateway"));
+            r.insert("name".to_owned(), json!(p.name));
+            if let Some(ns) = &p.namespace {
+                r.insert("namespace".to_owned(), json!(ns));
+            }
+            if let Some(section) = &p.section_name {
+                r.insert("sectionName".to_owned(), json!(section));
+            }
+            Value::Object(r)
+        }).collect::<Vec<_>>(),
+        "rules": [{
+            "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+            "backendRefs": backends,
+        }],
+    });
+    if !gateway.hostnames.is_empty() {
+        spec["hostnames"] = json!(gateway.hostnames);
+    }
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": metadata,
+        "spec": spec,
+    })
+}

@@ -1,0 +1,128 @@
+//! Views of one kind by owner, fed by one watch.
+
+use std::{
+    collections::HashMap,
+    sync::{RwLock, atomic::{AtomicBool, Ordering}},
+};
+
+use kube::runtime::watcher::Event;
+
+use crate::children::{Child, Ident, OwnerKey, ident};
+
+/// All children of a kind, by owner.
+#[derive(Debug)]
+pub struct Index<C: Child> {
+    state: RwLock<State<C::View>>,
+    synced: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State<V> {
+    by_owner: HashMap<OwnerKey, Vec<V>>,
+    /// A relist in progress: it replaces the rest when it is complete.
+    relist: Option<HashMap<OwnerKey, Vec<V>>>,
+}
+
+impl<C: Child> Default for Index<C> {
+    fn default() -> Self {
+        let state = State { by_owner: HashMap::new(), relist: None };
+        Self { state: RwLock::new(state), synced: AtomicBool::new(false) }
+    }
+}
+
+impl<C: Child> Index<C> {
+    /// Whether the first list has arrived.
+    pub fn synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Says that there is nothing to list (the kind is not served).
+    pub fn nothing_to_list(&self) {
+        self.synced.store(true, Ordering::Release);
+    }
+
+    /// The children of an owner.
+    pub fn of(&self, owner: &OwnerKey) -> Vec<C::View> {
+        self.read().by_owner.get(owner).cloned().unwrap_or_default()
+    }
+
+    /// Whether an object of this name belongs to another incarnation of the same name.
+    pub fn belongs_to_namesake(&self, owner: &OwnerKey, name: &str) -> bool {
+        self.read().by_owner.iter().any(|(k, views)| {
+            k.name == owner.name
+                && k.namespace == owner.namespace
+                && k.uid != owner.uid
+                && views.iter().any(|v| C::ident(v).name == name)
+        })
+    }
+
+    /// Takes an event in; the owners to look at again.
+    pub fn take(&self, event: Event<C>) -> Vec<OwnerKey> {
+        let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match event {
+            Event::Init => {
+                state.relist = Some(HashMap::new());
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                if let (Some((owner, view)), Some(relist)) = (entry(&object), state.relist.as_mut()) {
+                    put::<C>(relist, &owner, view);
+                }
+                Vec::new()
+            }
+            Event::InitDone => {
+                let new = state.relist.take().unwrap_or_default();
+                let mut changed: Vec<OwnerKey> =
+                    state.by_owner.keys().filter(|k| !new.contains_key(*k)).cloned().collect();
+                changed.extend(new.iter().filter(|(k, v)| state.by_owner.get(*k) != Some(v)).map(|(k, _)| k.clone()));
+                state.by_owner = new;
+                self.synced.store(true, Ordering::Release);
+                changed
+            }
+            Event::Apply(object) => {
+                let Some((owner, view)) = entry(&object) else { return Vec::new() };
+                if put::<C>(&mut state.by_owner, &owner, view) { vec![owner] } else { Vec::new() }
+            }
+            Event::Delete(object) => {
+                let Some((owner, view)) = entry(&object) else { return Vec::new() };
+                remove::<C>(&mut state.by_owner, &owner, C::ident(&view));
+                vec![owner]
+            }
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State<C::View>> {
+        // A poisoned lock means a panic in this file; what it guards is still a cache that the next event mends.
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn entry<C: Child>(object: &C) -> Option<(OwnerKey, C::View)> {
+    let owner = object.owner()?;
+    Some((owner, object.view(ident(object.meta()))))
+}
+
+/// `true` if something changed.
+fn put<C: Child>(map: &mut HashMap<OwnerKey, Vec<C::View>>, owner: &OwnerKey, view: C::View) -> bool {
+    let views = map.entry(owner.clone()).or_default();
+    match views.iter_mut().find(|v| C::ident(v).name == C::ident(&view).name) {
+        Some(old) if *old == view => false,
+        Some(old) => {
+            *old = view;
+            true
+        }
+        None => {
+            views.push(view);
+            true
+        }
+    }
+}
+
+fn remove<C: Child>(map: &mut HashMap<OwnerKey, Vec<C::View>>, owner: &OwnerKey, gone: &Ident) {
+    if let Some(views) = map.get_mut(owner) {
+        views.retain(|v| C::ident(v).uid != gone.uid);
+        if views.is_empty() {
+            map.remove(owner);
+        }
+    }
+}

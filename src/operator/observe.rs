@@ -1,0 +1,218 @@
+//! Step 1: caches and Prometheus become the engine's [`World`] and [`Reading`].
+
+use std::{
+    collections::HashMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use kube::ResourceExt;
+use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
+use serin_engine::{
+    Input, ObservedDeployment, ObservedTraffic, PodTrouble, Reading, World, build, decide, measure, revision,
+};
+
+use crate::{
+    children::{Ident, OwnerKey, PodView, ServiceView, attached_as_wanted},
+    context::Context,
+    fresh::Kind,
+    samples,
+};
+
+/// Names that strangers bear, by owner; forgotten after a while, so that a renamed stranger is noticed.
+#[derive(Debug, Default)]
+pub struct Taken(Mutex<HashMap<OwnerKey, (Vec<String>, Instant)>>);
+
+/// How long a taken name is believed.
+const TAKEN_FOR: Duration = Duration::from_secs(30);
+
+impl Taken {
+    pub fn remember(&self, owner: &OwnerKey, what: String) {
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (names, at) = all.entry(owner.clone()).or_insert_with(|| (Vec::new(), Instant::now()));
+        *at = Instant::now();
+        if !names.contains(&what) {
+            names.push(what);
+        }
+    }
+    fn of(&self, owner: &OwnerKey) -> Vec<String> {
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.retain(|_, (_, at)| at.elapsed() < TAKEN_FOR);
+        all.get(owner).map(|(names, _)| names.clone()).unwrap_or_default()
+    }
+    /// Whether any name of this owner was found taken.
+    pub fn any(&self, owner: &OwnerKey) -> bool {
+        !self.of(owner).is_empty()
+    }
+    pub const fn recheck() -> Duration {
+        TAKEN_FOR
+    }
+}
+
+/// The object and its key.
+pub struct Object<'a> {
+    pub md: &'a ModelDeployment,
+    pub owner: OwnerKey,
+    pub status: serin_api::ModelDeploymentStatus,
+    pub now: DateTime<Utc>,
+}
+
+impl<'a> Object<'a> {
+    /// `None` for an object without name, namespace or UID, which no apiserver sends.
+    pub fn of(md: &'a ModelDeployment, now: DateTime<Utc>) -> Option<Self> {
+        let owner = OwnerKey { namespace: md.namespace()?, name: md.metadata.name.clone()?, uid: md.uid()? };
+        Some(Self { md, owner, status: md.status.clone().unwrap_or_default(), now })
+    }
+    pub fn version(&self) -> u64 {
+        self.md.resource_version().and_then(|v| v.parse().ok()).unwrap_or(0)
+    }
+    pub fn build(&self) -> build::Owner<'_> {
+        build::Owner {
+            name: &self.owner.name,
+            namespace: &self.owner.namespace,
+            uid: &self.owner.uid,
+            spec: &self.md.spec,
+        }
+    }
+    pub fn input<'b>(&'b self, world: &'b World, reading: &'b Reading) -> Input<'b> {
+        Input {
+            name: &self.owner.name,
+            uid: &self.owner.uid,
+            generation: self.md.metadata.generation,
+            retry: self.md.annotations().get(labels::RETRY).map(String::as_str),
+            spec: &self.md.spec,
+            status: &self.status,
+            world,
+            reading,
+            now: self.now,
+        }
+    }
+}
+
+/// The world as the caches show it; `None` while they do not show what we ourselves wrote.
+pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
+    let owner = &object.owner;
+    let deployments = ctx.deployments.of(owner);
+    let services = ctx.services.of(owner);
+    let routes = ctx.routes.of(owner);
+    let seen = |i: &Ident| (i.version, i.uid.clone(), i.deleting);
+    let fresh = ctx.own_writes.visible(owner, |kind, name| match kind {
+        Kind::Main => Some((object.version(), owner.uid.clone(), false)),
+        Kind::Deployment => deployments.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
+        Kind::Service => services.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
+        Kind::Route => routes.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
+    });
+    if !fresh {
+        return None;
+    }
+    let mut troubles = troubles(&ctx.pods.of(&pods_key(owner)));
+    let slot_services = [Slot::A, Slot::B]
+        .into_iter()
+        .filter(|slot| services.iter().any(|s| is_slot_service(object, s, *slot)))
+        .collect();
+    let traffic = match decide::mode(&object.md.spec) {
+        TrafficMode::Gateway => routes.into_iter().find(|r| r.ident.name == owner.name).map(|r| ObservedTraffic {
+            uid: r.ident.uid.clone(),
+            weights: r.weights.unwrap_or(UNKNOWN),
+            journal: r.journal.clone(),
+            confirmed: r.confirmed,
+            intact: r.weights.is_some()
+                && r.journal.is_some()
+                && object.md.spec.traffic.gateway.as_ref().is_some_and(|g| attached_as_wanted(&r, g)),
+            refused: r.refused,
+        }),
+        TrafficMode::ReplicaRatio => {
+            services.into_iter().find(|s| s.ident.name == owner.name).map(|s| ratio_traffic(object, s))
+        }
+    };
+    let leftovers_of_namesake = [owner.name.clone()]
+        .into_iter()
+        .chain([Slot::A, Slot::B].map(|s| object.build().slot_service_name(s)))
+        .any(|n| ctx.services.belongs_to_namesake(owner, &n) || ctx.routes.belongs_to_namesake(owner, &n));
+    Some(World {
+        deployments: deployments
+            .into_iter()
+            .filter_map(|d| {
+                Some(ObservedDeployment {
+                    trouble: troubles.remove(&d.revision),
+                    name: d.ident.name,
+                    uid: d.ident.uid,
+                    slot: d.slot?,
+                    revision: d.revision,
+                    replicas: d.replicas,
+                    available: d.available,
+                    deleting: d.ident.deleting,
+                })
+            })
+            .collect(),
+        traffic,
+        slot_services,
+        taken: ctx.taken.of(owner),
+        leftovers_of_namesake,
+        gateway_api: ctx.gateway_api(),
+    })
+}
+
+/// Weights that no decision ever asks for: a route that somebody bent out of shape.
+const UNKNOWN: serin_engine::Weights = serin_engine::Weights { a: -1, b: -1 };
+
+/// Pods carry the instance hash instead of the UID.
+fn pods_key(owner: &OwnerKey) -> OwnerKey {
+    OwnerKey { uid: revision::instance(&owner.uid), ..owner.clone() }
+}
+
+fn is_slot_service(object: &Object<'_>, s: &ServiceView, slot: Slot) -> bool {
+    s.slot_label == Some(slot) && s.ident.name == object.build().slot_service_name(slot) && !s.ident.deleting
+}
+
+fn ratio_traffic(object: &Object<'_>, s: ServiceView) -> ObservedTraffic {
+    let weights = s.weights.unwrap_or(UNKNOWN);
+    let instance = revision::instance(&object.owner.uid);
+    let selects = |key: &str| s.selector.get(key).map(String::as_str);
+    let intact = s.journal.is_some()
+        && selects(labels::INSTANCE) == Some(instance.as_str())
+        && selects(labels::SLOT) == build::service::only(weights).map(Slot::as_str)
+        && s.selector.len() == 1 + usize::from(build::service::only(weights).is_some());
+    ObservedTraffic { uid: s.ident.uid, weights, journal: s.journal, confirmed: true, intact, refused: None }
+}
+
+/// The worst trouble of each revision's pods: a crash says more than a missing image, that more than a full node.
+fn troubles(pods: &[PodView]) -> HashMap<String, PodTrouble> {
+    let rank = |t: &PodTrouble| match t {
+        PodTrouble::CrashLoop { .. } => 2,
+        PodTrouble::ImagePull { .. } => 1,
+        PodTrouble::Unschedulable { .. } => 0,
+    };
+    let mut worst: HashMap<String, PodTrouble> = HashMap::new();
+    for pod in pods {
+        let Some(trouble) = &pod.trouble else { continue };
+        let entry = worst.entry(pod.revision.clone()).or_insert_with(|| trouble.clone());
+        if rank(trouble) > rank(entry) {
+            *entry = trouble.clone();
+        }
+    }
+    worst
+}
+
+/// What the metrics say, if the situation asks for them.
+pub async fn reading(ctx: &Context, object: &Object<'_>, world: &World) -> Reading {
+    let Some(wanted) = decide::measurement(&object.input(world, &Reading::NotAsked)) else {
+        return Reading::NotAsked;
+    };
+    let started: HashMap<String, i64> = ctx
+        .pods
+        .of(&pods_key(&object.owner))
+        .into_iter()
+        .filter_map(|p| Some((p.ident.name, p.started_ms?)))
+        .collect();
+    let read = samples::read(&ctx.prometheus, &object.owner.namespace, &wanted, &started, object.now).await;
+    ctx.telemetry.queried(read.is_ok());
+    match read {
+        Err(e) => Reading::Unavailable(e.to_string()),
+        Ok(samples) if wanted.candidate.is_none() => {
+            measure::first_rung(&object.md.spec, &wanted, &samples, object.now)
+        }
+        Ok(samples) => Reading::Judged(measure::judge(&object.md.spec, &wanted, &samples, object.now)),
+    }
+}
