@@ -17,9 +17,6 @@ pub mod status;
 pub mod traffic;
 pub mod validate;
 
-#[cfg(test)]
-mod cel_tests;
-
 pub use crds::{crds, crds_yaml};
 pub use metrics::{Analysis, ErrorRatio, Gauge, Metric, RequestCounter, Threshold};
 pub use model::{Artifact, Digest, Location, ModelSource};

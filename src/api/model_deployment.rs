@@ -11,7 +11,6 @@ use crate::{ModelDeploymentStatus, model::ModelSource, rollout::Rollout, server:
 #[kube(group = "serin.dev", version = "v1alpha1", kind = "ModelDeployment", namespaced)]
 #[kube(status = "ModelDeploymentStatus", derive = "PartialEq", shortname = "mdeploy", category = "serin")]
 #[kube(doc = "Serve this model, and change it safely.")]
-#[cfg_attr(test, kube(cel))]
 #[kube(scale(
     spec_replicas_path = ".spec.replicas",
     status_replicas_path = ".status.replicas",

@@ -1,0 +1,85 @@
+//! Each CEL rule of the generated CRD takes what is right and refuses what is wrong, in the words that a user sees.
+
+mod support;
+
+use kube::core::cel::Validator;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// Messages of the rules that an object breaks.
+fn broken(object: &Value) -> Vec<String> {
+    let crd = serin_api::crds().remove(0);
+    let schema = crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+    let schema = serde_json::to_value(schema).unwrap();
+    match Validator::new().validate(&schema, object, None) {
+        Ok(()) => Vec::new(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_full_example_is_taken() {
+    assert_eq!(broken(&support::full()), Vec::<String>::new());
+}
+
+fn steps(weights: &[i32]) -> Value {
+    weights.iter().map(|w| json!({ "weight": w, "holdSeconds": 60 })).collect()
+}
+
+#[rstest]
+#[case::name_of_forty("/metadata/name", json!("a".repeat(40)))]
+#[case::name_with_digits("/metadata/name", json!("wine-2"))]
+#[case::http("/spec/model/artifact/uri", json!("http://models.example/v3"))]
+#[case::claim("/spec/model/artifact/uri", json!("pvc://models/wine/v3.json"))]
+#[case::dots_in_a_name("/spec/model/artifact/uri", json!("https://models.example/v1..v3"))]
+#[case::one_step("/spec/rollout/steps", steps(&[100]))]
+#[case::rising_steps("/spec/rollout/steps", steps(&[1, 2, 50, 100]))]
+#[case::no_steps("/spec/rollout/steps", json!([]))]
+#[case::ratio_just_above("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(151))]
+#[case::only_max("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "max": "1" }))]
+#[case::only_min("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "min": "1" }))]
+#[case::env_like_ours("/spec/server/env/0/name", json!("MY_SERIN_"))]
+#[case::env_empty_value("/spec/server/env/0", json!({ "name": "EMPTY", "value": "" }))]
+fn takes(#[case] pointer: &str, #[case] value: Value) {
+    assert_eq!(broken(&support::with(pointer, Some(value))), Vec::<String>::new());
+}
+
+#[rstest]
+#[case::long_name("/metadata/name", json!("a".repeat(41)), "at most 40")]
+#[case::dotted_name("/metadata/name", json!("wine.red"), "DNS label")]
+#[case::digit_first("/metadata/name", json!("2wine"), "DNS label")]
+#[case::other_scheme("/spec/model/artifact/uri", json!("s3://models/wine"), "must start with")]
+#[case::parent_inside("/spec/model/artifact/uri", json!("https://models.example/a/../b"), "'..'")]
+#[case::parent_at_the_end("/spec/model/artifact/uri", json!("https://models.example/a/.."), "'..'")]
+#[case::claim_without_path("/spec/model/artifact/uri", json!("pvc://models"), "pvc://CLAIM/PATH")]
+#[case::claim_with_empty_path("/spec/model/artifact/uri", json!("pvc://models//x"), "pvc://CLAIM/PATH")]
+#[case::claim_with_capitals("/spec/model/artifact/uri", json!("pvc://Models/x"), "pvc://CLAIM/PATH")]
+#[case::falling_steps("/spec/rollout/steps", steps(&[10, 50, 25]), "steps must go up")]
+#[case::equal_steps("/spec/rollout/steps", steps(&[10, 25, 25]), "steps must go up")]
+#[case::steps_back_to_front("/spec/rollout/steps", steps(&[100, 50]), "steps must go up")]
+#[case::ratio_equal("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(150), "above maxRatioPercent")]
+#[case::neither_bound("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" } }), "max or min")]
+#[case::no_kind("/spec/rollout/analysis/metrics/1", json!({ "name": "memory" }), "exactly one of errorRatio, threshold")]
+#[case::only_thresholds("/spec/rollout/analysis/metrics", json!([{ "name": "m", "threshold": { "gauge": { "series": "x" }, "max": "1" } }]), "cannot promote")]
+#[case::reserved_env("/spec/server/env/0/name", json!("SERIN_MODEL_PATH"), "reserved")]
+#[case::env_without_source("/spec/server/env/0", json!({ "name": "X" }), "exactly one of value")]
+#[case::env_with_two("/spec/server/env/0", json!({ "name": "X", "value": "1", "secretKeyRef": { "name": "a", "key": "b" } }), "exactly one of value")]
+fn refuses(#[case] pointer: &str, #[case] value: Value, #[case] says: &str) {
+    let broken = broken(&support::with(pointer, Some(value)));
+    assert!(broken.iter().any(|m| m.contains(says)), "{broken:?}");
+}
+
+#[test]
+fn both_kinds_of_a_metric_are_one_too_many() {
+    let mut metric = support::full().pointer("/spec/rollout/analysis/metrics/0").unwrap().clone();
+    metric["threshold"] = json!({ "gauge": { "series": "x" }, "max": "1" });
+    let broken = broken(&support::with("/spec/rollout/analysis/metrics/0", Some(metric)));
+    assert!(broken.iter().any(|m| m.contains("exactly one of errorRatio, threshold")), "{broken:?}");
+}
+
+#[test]
+fn every_rule_of_the_crd_is_tried_here() {
+    let text = serin_api::crds_yaml().unwrap();
+    let rules = text.lines().filter(|l| l.trim_start().trim_start_matches("- ").starts_with("rule:")).count();
+    assert_eq!(rules, 12, "a rule was added or removed: add its cases above");
+}

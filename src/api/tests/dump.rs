@@ -1,1 +1,0 @@
-#[test] fn dump(){ println!("{}", serin_api::crds_yaml().unwrap()); }
