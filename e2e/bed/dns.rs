@@ -18,12 +18,14 @@ pub fn start(state: &State, tools: &Tools) -> Result<(), Error> {
         return Ok(());
     };
     let node = range.node();
+    // Other names are nobody's here: NXDOMAIN says so at once, where no answer
+    // would make clients try again.
     let config = state.path("Corefile");
     files::write(
         &config,
         format!(
             "\
-.:53 {{
+cluster.local:53 in-addr.arpa:53 {{
     bind {node}
     errors
     ready {node}:{READY}
@@ -33,6 +35,12 @@ pub fn start(state: &State, tools: &Tools) -> Result<(), Error> {
     }}
     cache 2
     loadbalance
+}}
+.:53 {{
+    bind {node}
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
 }}
 ",
             kubeconfig = state.text(&kubeconfig_name("dns")),

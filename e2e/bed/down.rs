@@ -47,7 +47,13 @@ pub fn clear(name: &str) -> Result<(), Error> {
         require_root("taking a whole bed down")?;
     }
 
-    let place = Place { logs: dir.join("logs"), records: dir.join("processes"), netns: None, cgroup: None };
+    let place = Place {
+        home: dir.clone(),
+        logs: dir.join("logs"),
+        records: dir.join("processes"),
+        netns: None,
+        cgroup: None,
+    };
     place.kill_all();
     if whole {
         // Pods outlive containerd, and so do their shims.

@@ -5,6 +5,7 @@
 //! before it becomes the program (its `/proc/self/stat` line), so there is no
 //! moment at which it runs and nobody knows.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,6 +25,12 @@ shift 2
 exec "$@"
 "#;
 
+/// Ours, and the system's folders that an ordinary user's often leaves out.
+fn search_path() -> String {
+    let ours = env::var("PATH").unwrap_or_default();
+    format!("{ours}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+}
+
 /// One process of a bed: what to run, and under which name its record and log
 /// are kept.
 #[derive(Debug, Clone)]
@@ -39,6 +46,8 @@ pub struct Process {
 /// Where a bed's processes run and leave their traces.
 #[derive(Debug, Clone)]
 pub struct Place {
+    /// The home folder of all of them.
+    pub home: PathBuf,
     /// One log per process.
     pub logs: PathBuf,
     /// One record per process.
@@ -103,6 +112,12 @@ impl Place {
         }
         command
             .args(&process.argv)
+            // Whoever brings a bed up may have set KUBECONFIG, proxies or
+            // options of these very programs. A bed must not follow them to
+            // another cluster.
+            .env_clear()
+            .env("PATH", search_path())
+            .env("HOME", &self.home)
             .envs(process.env.iter().map(|(key, value)| (key, value)))
             .current_dir("/")
             .stdin(Stdio::null())
@@ -256,6 +271,7 @@ mod tests {
     fn a_process_is_recorded_found_and_ended() {
         let dir = tempfile::tempdir().unwrap();
         let place = Place {
+            home: dir.path().to_owned(),
             logs: dir.path().join("logs"),
             records: dir.path().join("records"),
             netns: None,
@@ -263,7 +279,7 @@ mod tests {
         };
         let process = Process {
             name: "sleeper",
-            argv: ["sh", "-c", "echo \"$WORD\"; exec sleep 60"].map(Into::into).into(),
+            argv: ["sh", "-c", "echo \"$WORD $CARGO\"; exec sleep 60"].map(Into::into).into(),
             env: vec![("WORD", "started".into())],
         };
         place.start(&process).unwrap();

@@ -159,6 +159,7 @@ impl State {
     pub fn place(&self) -> Place {
         let whole = self.kind == Kind::Whole;
         Place {
+            home: self.dir.clone(),
             logs: self.path("logs"),
             records: self.path("processes"),
             netns: whole.then(|| network::namespace(&self.name)),
