@@ -1,1 +1,33 @@
-//! stub
+//! What the tests against a real control plane are made of.
+//!
+//! - [`cluster`]: etcd, apiserver and controller manager, shared by all tests
+//! - [`world`]: one test's namespace and everything in it
+//! - [`operator`]: the process under test
+//! - [`proxy`]: between it and the apiserver: counts calls, breaks them, kills
+//! - [`kubelet`], [`gateway`], [`prometheus`]: scripted neighbours
+//! - [`history`], [`invariants`], [`story`], [`told`]: what happened, what must never happen, and how to read it
+//! - [`fixtures`]: ModelDeployments to start from
+#![allow(clippy::unwrap_used)] // A test kit: what fails here fails the test, and the place is what one wants to see.
+
+pub mod cluster;
+pub mod fixtures;
+pub mod gateway;
+pub mod history;
+pub mod identity;
+pub mod invariants;
+pub mod kubelet;
+pub mod manifests;
+pub mod operator;
+pub mod prometheus;
+pub mod proxy;
+pub mod server;
+pub mod story;
+pub mod told;
+pub mod world;
+
+pub use fixtures::{Change, NAME, wine};
+pub use kubelet::Behaviour;
+pub use prometheus::{Load, Trouble};
+pub use proxy::{Call, Fault};
+pub use told::Told;
+pub use world::World;

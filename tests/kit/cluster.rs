@@ -1,0 +1,115 @@
+//! The one control plane that all tests share. It is brought up by whoever needs it first and left up.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serin_bed::{Bed, Kind, Options};
+use tokio::sync::OnceCell;
+
+use crate::manifests;
+
+/// Name of the bed.
+const BED: &str = "serin-tests";
+
+/// A control plane with Serin's CRDs and permissions, without Serin.
+pub struct Cluster {
+    bed: Bed,
+    kubeconfig: Kubeconfig,
+    config: Config,
+}
+
+/// The control plane, brought up if need be.
+pub async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    CLUSTER.get_or_init(Cluster::up).await
+}
+
+impl Cluster {
+    async fn up() -> Self {
+        // Only the first wins; it is the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let bed = tokio::task::spawn_blocking(|| {
+            let options = Options { name: BED.to_owned(), kind: Kind::ControlPlane, kubeconfig: None };
+            Bed::up(&options, &mut |line| eprintln!("bed: {line}")).unwrap()
+        });
+        let bed = bed.await.unwrap();
+        let kubeconfig = Kubeconfig::read_from(bed.kubeconfig()).unwrap();
+        let config = config(kubeconfig.clone()).await;
+        let cluster = Self { bed, kubeconfig, config };
+        manifests::apply(&cluster.bed, &crd()).await;
+        manifests::apply(&cluster.bed, &manifests::permissions()).await;
+        manifests::wait_for_crds(&cluster.bed).await;
+        cluster
+    }
+
+    /// An administrator's client on the present runtime.
+    pub fn client(&self) -> Client {
+        Client::try_from(self.config.clone()).unwrap()
+    }
+
+    /// How an administrator reaches the apiserver.
+    pub fn admin(&self) -> Config {
+        self.config.clone()
+    }
+
+    /// How the bearer of `token` reaches it.
+    pub async fn bearer(&self, token: String) -> Config {
+        let mut kubeconfig = self.kubeconfig.clone();
+        for user in &mut kubeconfig.auth_infos {
+            user.auth_info =
+                Some(kube::config::AuthInfo { token: Some(token.clone().into()), ..Default::default() });
+        }
+        config(kubeconfig).await
+    }
+
+    /// The bed itself.
+    pub fn bed(&self) -> &Bed {
+        &self.bed
+    }
+}
+
+async fn config(kubeconfig: Kubeconfig) -> Config {
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
+}
+
+/// The definition that users install.
+pub fn crd() -> String {
+    serin_api::crds_yaml().unwrap()
+}
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Where logs of tests go: beside the program, so that `cargo clean` removes them.
+pub fn scratch() -> PathBuf {
+    let folder = profile_folder().join("serin-tests");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// `target/debug` or `target/release`, whichever this program was built into.
+pub fn profile_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.parent().unwrap();
+    if folder.ends_with("deps") { folder.parent().unwrap().to_owned() } else { folder.to_owned() }
+}
+
+/// Held by every test while it uses the cluster: shared by those that only work in their namespace, alone by those
+/// that change a definition all others depend on. Works between processes too.
+pub struct Turn(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+
+impl Turn {
+    /// Waits for it.
+    pub async fn take(alone: bool) -> Self {
+        let taken = tokio::task::spawn_blocking(move || {
+            let file = File::create(scratch().join("turn.lock")).unwrap();
+            if alone { file.lock() } else { file.lock_shared() }.unwrap();
+            file
+        });
+        Self(taken.await.unwrap())
+    }
+}

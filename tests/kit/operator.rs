@@ -1,0 +1,149 @@
+//! The operator's process: built once, started, killed, started again, and ended with the test.
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::cluster::{profile_folder, root};
+
+/// How to start it.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Its kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// The only namespace it looks at; all of them if absent.
+    pub namespace: Option<String>,
+    /// Prometheus.
+    pub prometheus: String,
+    /// Its log; appended to.
+    pub log: PathBuf,
+    /// Further arguments.
+    pub extra: Vec<String>,
+}
+
+/// The operator's process, or the place of one that has ended.
+pub struct Operator {
+    launch: Launch,
+    process: Arc<Mutex<Option<Child>>>,
+}
+
+impl Operator {
+    /// Starts it.
+    pub fn start(launch: Launch) -> Self {
+        let operator = Self { launch, process: Arc::default() };
+        operator.spawn();
+        operator
+    }
+
+    /// Starts it again, after it has ended.
+    pub fn spawn(&self) {
+        let launch = &self.launch;
+        let log = File::options().create(true).append(true).open(&launch.log).unwrap();
+        let mut command = Command::new(program());
+        command.arg("operator");
+        command.args(["--prometheus-url", &launch.prometheus]);
+        command.args(["--agent-image", "serin.dev/agent:test"]);
+        command.args(["--listen", "127.0.0.1:0"]);
+        if let Some(namespace) = &launch.namespace {
+            command.args(["--namespace", namespace]);
+        }
+        command.args(&launch.extra);
+        command.env("KUBECONFIG", &launch.kubeconfig);
+        let level =
+            std::env::var("SERIN_TESTS_LOG").unwrap_or_else(|_| "info,serin_operator=debug".to_owned());
+        command.env("RUST_LOG", level);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut process = self.process.lock().unwrap();
+        assert!(process.is_none(), "the operator runs already");
+        *process = Some(command.spawn().unwrap());
+    }
+
+    /// Something that kills it with SIGKILL, from wherever.
+    pub fn killer(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let process = self.process.clone();
+        Arc::new(move || signal(process.lock().unwrap().as_ref(), Signal::KILL))
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&self) {
+        signal(self.process.lock().unwrap().as_ref(), Signal::KILL);
+        self.reap();
+    }
+
+    /// Asks it to end (SIGTERM) and waits; gives its exit code, if it ended by itself.
+    pub async fn stop(&self) -> Option<i32> {
+        signal(self.process.lock().unwrap().as_ref(), Signal::TERM);
+        let process = self.process.clone();
+        let reaped = tokio::task::spawn_blocking(move || reap(&process));
+        reaped.await.unwrap()
+    }
+
+    /// Waits until it is gone; gives its exit code, if it ended by itself.
+    pub fn reap(&self) -> Option<i32> {
+        reap(&self.process)
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&self) -> bool {
+        self.process.lock().unwrap().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.lock().unwrap().as_ref().map(Child::id)
+    }
+
+    /// All that it has said.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(&self.launch.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// How it is started; for the next time.
+    pub fn launch_mut(&mut self) -> &mut Launch {
+        &mut self.launch
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A child that was not waited for keeps its id, so the signal cannot hit another process.
+fn signal(child: Option<&Child>, signal: Signal) {
+    let id = child.and_then(|child| i32::try_from(child.id()).ok()).and_then(Pid::from_raw);
+    if let Some(id) = id {
+        let _ = kill_process(id, signal);
+    }
+}
+
+fn reap(process: &Mutex<Option<Child>>) -> Option<i32> {
+    let child = process.lock().unwrap().take();
+    let status = child.map(|mut child| child.wait().unwrap())?;
+    status.signal().is_none().then(|| status.code()).flatten()
+}
+
+/// The program under test: `$SERIN_BIN`, or built from this tree once a test run.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(given) = std::env::var_os("SERIN_BIN") {
+            return given.into();
+        }
+        let folder = profile_folder();
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(root()).args(["build", "--quiet", "-p", "serin"]);
+        if folder.ends_with("release") {
+            command.arg("--release");
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "cargo build -p serin: {}", String::from_utf8_lossy(&output.stderr));
+        folder.join("serin")
+    })
+}

@@ -1,0 +1,289 @@
+//! One test's world: a namespace of the shared control plane with its own operator, proxy, kubelet, gateway and
+//! Prometheus.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chrono::Utc;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::ApiResource;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use serin_api::ModelDeployment;
+
+use crate::cluster::{Cluster, Turn, cluster, scratch};
+use crate::gateway::{Gateway, http_route};
+use crate::history::{History, Now};
+use crate::invariants;
+use crate::kubelet::Kubelet;
+use crate::operator::{Launch, Operator};
+use crate::prometheus::{Load, Prometheus};
+use crate::proxy::{Call, Proxy};
+use crate::{identity, story};
+
+/// On everything outside a test's namespace that belongs to a test.
+pub const TEST_LABEL: &str = "serin.dev/test";
+
+/// Everything that a test needs.
+pub struct World {
+    /// The operator. First, so that it ends before what it depends on.
+    pub operator: Option<Operator>,
+    /// Between the operator and the apiserver.
+    pub proxy: Proxy,
+    /// Runs the pods.
+    pub kubelet: Kubelet,
+    /// Confirms the routes.
+    pub gateway: Gateway,
+    /// Tells the metrics.
+    pub prometheus: Prometheus,
+    /// What happened.
+    pub history: History,
+    /// An administrator's client, not through the proxy.
+    pub client: Client,
+    /// The test's own.
+    pub namespace: String,
+    cluster: &'static Cluster,
+    folder: PathBuf,
+    _turn: Turn,
+}
+
+impl World {
+    /// A world with a running operator.
+    pub async fn start() -> Self {
+        let mut world = Self::without_operator(false).await;
+        world.start_operator();
+        world
+    }
+
+    /// A world that no other test shares the cluster with: for tests that change what all depend on.
+    pub async fn alone() -> Self {
+        Self::without_operator(true).await
+    }
+
+    /// A world in which the operator is yet to be started.
+    pub async fn without_operator(alone: bool) -> Self {
+        let turn = Turn::take(alone).await;
+        let cluster = cluster().await;
+        let client = cluster.client();
+        let namespace = unique_name();
+        let folder = scratch().join(&namespace);
+        std::fs::create_dir_all(&folder).unwrap();
+        create_namespace(&client, &namespace).await;
+        let kubelet = Kubelet::start(client.clone(), &namespace).await;
+        let gateway = Gateway::start(client.clone(), &namespace);
+        let prometheus = Prometheus::start(&namespace, kubelet.directory()).await;
+        prometheus.load("wine", Load::GOOD);
+        let history = History::start(&client, &namespace);
+        let proxy = Proxy::start(identity::operator(cluster).await, &folder).await;
+        Self {
+            operator: None,
+            proxy,
+            kubelet,
+            gateway,
+            prometheus,
+            history,
+            client,
+            namespace,
+            cluster,
+            folder,
+            _turn: turn,
+        }
+    }
+
+    /// Starts the operator, restricted to the test's namespace.
+    pub fn start_operator(&mut self) {
+        self.operator = Some(Operator::start(self.launch()));
+    }
+
+    /// How the operator of this world is started.
+    pub fn launch(&self) -> Launch {
+        Launch {
+            kubeconfig: self.proxy.kubeconfig().to_owned(),
+            namespace: Some(self.namespace.clone()),
+            prometheus: self.prometheus.url(),
+            log: self.folder.join("operator.log"),
+            extra: Vec::new(),
+        }
+    }
+
+    /// The operator that was started.
+    pub fn operator(&self) -> &Operator {
+        self.operator.as_ref().unwrap()
+    }
+
+    /// The shared control plane.
+    pub fn cluster(&self) -> &'static Cluster {
+        self.cluster
+    }
+
+    /// Applies a ModelDeployment as a user would (server-side), and gives what the apiserver made of it.
+    pub async fn apply(&self, wanted: &ModelDeployment) -> ModelDeployment {
+        self.try_apply(wanted).await.unwrap_or_else(|error| panic!("apply: {error}\n{}", story::tell(self)))
+    }
+
+    /// Applies a ModelDeployment that may be refused.
+    pub async fn try_apply(&self, wanted: &ModelDeployment) -> kube::Result<ModelDeployment> {
+        let params = PatchParams::apply("user").force();
+        self.models().patch(&wanted.name_any(), &params, &Patch::Apply(wanted)).await
+    }
+
+    /// Applies anything of that kind, well-formed or not.
+    pub async fn try_apply_raw(&self, wanted: &Value) -> kube::Result<DynamicObject> {
+        let name = wanted["metadata"]["name"].as_str().unwrap();
+        let resource = ApiResource::erase::<ModelDeployment>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        api.patch(name, &PatchParams::apply("user").force(), &Patch::Apply(wanted)).await
+    }
+
+    /// Deletes a ModelDeployment in the background, as kubectl does.
+    pub async fn delete(&self, name: &str) {
+        self.models().delete(name, &DeleteParams::background()).await.unwrap();
+    }
+
+    /// The ModelDeployments.
+    pub fn models(&self) -> Api<ModelDeployment> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The HTTPRoutes.
+    pub fn routes(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &http_route())
+    }
+
+    /// Returns what `holds` finds, as soon as it finds something; tells the whole story if that takes too long.
+    pub async fn until<F: Found>(&self, what: &str, seconds: u64, mut holds: impl FnMut(&Now) -> F) -> F::Of {
+        let mut news = self.history.news();
+        let search = async {
+            loop {
+                news.borrow_and_update();
+                if let Some(found) = holds(&self.history.now()).found() {
+                    return found;
+                }
+                // Conditions may also look at what is not in the history, such as calls.
+                let _ = tokio::time::timeout(Duration::from_millis(200), news.changed()).await;
+            }
+        };
+        let limit = Duration::from_secs(seconds);
+        let Ok(found) = tokio::time::timeout(limit, search).await else {
+            panic!("not within {seconds} s: {what}\n{}", story::tell(self));
+        };
+        found
+    }
+
+    /// The same for one ModelDeployment.
+    pub async fn until_model(
+        &self,
+        name: &str,
+        what: &str,
+        seconds: u64,
+        mut holds: impl FnMut(&ModelDeployment) -> bool,
+    ) -> ModelDeployment {
+        self.until(what, seconds, |now| now.model(name).filter(|model| holds(model))).await
+    }
+
+    /// The ModelDeployment as it is now.
+    pub fn model(&self, name: &str) -> ModelDeployment {
+        self.history.now().model(name).unwrap()
+    }
+
+    /// The state writes since a mark.
+    pub fn state_writes(&self, mark: usize) -> Vec<Call> {
+        self.proxy.calls().since(mark).into_iter().filter(Call::is_state_write).collect()
+    }
+
+    /// Returns when the operator has written nothing for `rest`.
+    pub async fn settled(&self, rest: Duration) {
+        let calls = self.proxy.calls();
+        let limit = tokio::time::Instant::now() + Duration::from_mins(1);
+        loop {
+            let mark = calls.mark();
+            tokio::time::sleep(rest).await;
+            if calls.count(mark, Call::is_write) == 0 {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < limit, "it never rests\n{}", story::tell(self));
+        }
+    }
+
+    /// Asserts something, with the whole story if it does not hold.
+    pub fn assert(&self, holds: bool, what: &str) {
+        assert!(holds, "{what}\n{}", story::tell(self));
+    }
+
+    /// Asserts what must hold in every test at every moment.
+    pub fn check_invariants(&self) {
+        let broken = invariants::broken(&self.history.all());
+        assert!(broken.is_empty(), "{}\n{}", broken.join("\n"), story::tell(self));
+        let log = self.operator.as_ref().map(Operator::log).unwrap_or_default();
+        let panicked = log.lines().find(|line| line.contains("panicked"));
+        assert!(panicked.is_none(), "the operator panicked: {panicked:?}");
+        let forbidden = self.proxy.calls().all().into_iter().find(|call| call.status == 403);
+        self.assert(forbidden.is_none(), &format!("a permission is missing: {forbidden:?}"));
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.operator = None;
+        if std::thread::panicking() || std::env::var_os("SERIN_TESTS_KEEP").is_some() {
+            eprintln!("kept for a look: namespace {}, folder {}", self.namespace, self.folder.display());
+            return;
+        }
+        let node = format!("node/{}", self.kubelet.node());
+        let lease = format!("lease/{}", self.kubelet.node());
+        let namespace = format!("namespace/{}", self.namespace);
+        for (inside, what) in [("default", namespace), ("default", node), ("kube-node-lease", lease)] {
+            let mut command = self.cluster.bed().kubectl();
+            command.args(["--namespace", inside, "delete", "--wait=false", &what]);
+            let quiet = || std::process::Stdio::null();
+            // Not waited for: it outlives us if need be.
+            let _ = command.stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
+        }
+    }
+}
+
+/// A namespace's name from the test's.
+fn unique_name() -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let thread = std::thread::current();
+    let test = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or("test");
+    let words: String =
+        test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(36).collect();
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let moment = Utc::now().timestamp_millis() % 100_000_000;
+    format!("{}-{moment}-{number}", words.trim_matches('-').to_lowercase())
+}
+
+async fn create_namespace(client: &Client, name: &str) {
+    let namespace: Namespace =
+        serde_json::from_value(json!({"metadata": {"name": name, "labels": {TEST_LABEL: "namespace"}}}))
+            .unwrap();
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    // Without it the ReplicaSet controller fails at first and then waits longer each time.
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
+    while accounts.get_opt("default").await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What a condition gives: whether it holds, or what it found.
+pub trait Found {
+    /// What was found.
+    type Of;
+    /// It, if it was.
+    fn found(self) -> Option<Self::Of>;
+}
+impl Found for bool {
+    type Of = ();
+    fn found(self) -> Option<()> {
+        self.then_some(())
+    }
+}
+impl<T> Found for Option<T> {
+    type Of = T;
+    fn found(self) -> Option<T> {
+        self
+    }
+}
