@@ -74,7 +74,8 @@ pub fn set(
     now: DateTime<Utc>,
 ) {
     let old = all.iter().position(|c| c.type_ == ty.as_str()).map(|i| all.remove(i));
-    let since = old.filter(|c| c.status == state.as_str()).map_or_else(|| to_time(now), |c| c.last_transition_time);
+    let since =
+        old.filter(|c| c.status == state.as_str()).map_or_else(|| to_time(now), |c| c.last_transition_time);
     let mut message = message.into();
     if message.len() > MESSAGE_MAX {
         let cut = (0..=MESSAGE_MAX).rev().find(|i| message.is_char_boundary(*i)).unwrap_or(0);

@@ -72,7 +72,12 @@ fn fit(schema: &mut JSONSchemaProps) {
 /// A doc comment as a description: lines joined, links to Rust items as their names.
 fn plain(doc: &str) -> String {
     let paragraphs = doc.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
-    paragraphs.collect::<Vec<_>>().join("\n\n").replace("[`crate::", "`").replace("[`", "`").replace("`]", "`")
+    paragraphs
+        .collect::<Vec<_>>()
+        .join("\n\n")
+        .replace("[`crate::", "`")
+        .replace("[`", "`")
+        .replace("`]", "`")
 }
 
 /// `3600.0` as `3600`: bounds are floats in the API's types and integers in every schema, and a GitOps tool that

@@ -25,8 +25,8 @@ pub use reason::Reason;
 pub use rollout::{OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
-    Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved, Retreat, RevisionSpec,
-    Slot, Stable, TrafficStatus, Verdict,
+    Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved,
+    Retreat, RevisionSpec, Slot, Stable, TrafficStatus, Verdict,
 };
 pub use traffic::{GatewayTraffic, ParentRef, Traffic, TrafficMode};
 

@@ -179,7 +179,9 @@ impl Default for RequestCounter {
 impl RequestCounter {
     /// Whether a status code counts as an error.
     pub fn is_error(&self, code: &str) -> bool {
-        self.error_codes.iter().any(|p| p == code || (p.ends_with("xx") && code.len() == 3 && code[..1] == p[..1]))
+        self.error_codes.iter().any(|p| {
+            p == code || (p.ends_with("xx") && code.len() == 3 && code.as_bytes()[0] == p.as_bytes()[0])
+        })
     }
 }
 
@@ -194,11 +196,17 @@ pub struct Threshold {
     pub gauge: Gauge,
     /// Upper bound as a Kubernetes quantity: `2Gi`, `250m`, `0.3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(m|k|[KMGTPE]i?)?$"))]
+    #[schemars(
+        length(min = 1, max = 32),
+        regex(pattern = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(m|k|[KMGTPE]i?)?$")
+    )]
     pub max: Option<String>,
     /// Lower bound, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(m|k|[KMGTPE]i?)?$"))]
+    #[schemars(
+        length(min = 1, max = 32),
+        regex(pattern = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(m|k|[KMGTPE]i?)?$")
+    )]
     pub min: Option<String>,
 }
 

@@ -6,6 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::validate;
+
 /// Where the model comes from. Exactly one source.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -88,7 +90,9 @@ impl Artifact {
         }
         if let Some(rest) = self.uri.strip_prefix("pvc://") {
             return match rest.split_once('/') {
-                Some((claim, path)) if !claim.is_empty() && !path.is_empty() && !path.starts_with('/') => {
+                Some((claim, path))
+                    if validate::dns_label(claim) && !path.is_empty() && !path.starts_with('/') =>
+                {
                     Ok(Location::Claim { claim: claim.to_owned(), path: path.to_owned() })
                 }
                 _ => Err(format!("model.artifact.uri {:?}: a claim is written pvc://CLAIM/PATH", self.uri)),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ModelDeploymentStatus, model::ModelSource, rollout::Rollout, server::Server, traffic::Traffic};
 
 /// What the user wants served. The spec belongs to the user (and to Git): Serin never writes it.
+#[allow(clippy::duplicated_attributes, reason = "each printer column is an attribute of its own")]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[kube(group = "serin.dev", version = "v1alpha1", kind = "ModelDeployment", namespaced)]
 #[kube(status = "ModelDeploymentStatus", derive = "PartialEq", shortname = "mdeploy", category = "serin")]
@@ -21,7 +22,11 @@ use crate::{ModelDeploymentStatus, model::ModelSource, rollout::Rollout, server:
 #[kube(printcolumn(name = "Weight", type_ = "integer", json_path = ".status.candidate.weight"))]
 #[kube(printcolumn(name = "Step", type_ = "string", json_path = ".status.candidate.step"))]
 #[kube(printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict"))]
-#[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"))]
+#[kube(printcolumn(
+    name = "Ready",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type=='Ready')].status"
+))]
 #[kube(printcolumn(
     name = "Reason",
     type_ = "string",

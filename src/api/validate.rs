@@ -2,7 +2,21 @@
 //! knows is one `kubectl replace` away from being gone. The first broken rule wins; each is one line that says what
 //! to change.
 
-use crate::{Metric, ModelDeploymentSpec, quantity};
+use crate::{EnvVar, Metric, ModelDeploymentSpec, Server, quantity};
+
+/// Checks the object's name: names of children are built from it.
+pub fn name(name: &str) -> Result<(), String> {
+    if name.len() > 40 {
+        return Err(format!("the name {name} is longer than 40 characters"));
+    }
+    if dns_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        Ok(())
+    } else {
+        Err(format!(
+            "the name {name} is no DNS label: lower-case letters, digits and '-', starting with a letter"
+        ))
+    }
+}
 
 /// Checks a spec. The error becomes the message of `Stalled`; nothing is created, nothing serving is touched.
 pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
@@ -13,21 +27,39 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
             spec.model.artifact.digest.0
         ));
     }
-    if spec.server.image.is_empty() {
-        return Err("server.image must name an image".to_owned());
-    }
-    if let Some(env) = spec.server.env.iter().find(|e| e.name.starts_with("SERIN_")) {
-        return Err(format!("server.env: {} is reserved; rename it", env.name));
-    }
-    if spec.replicas < 0 {
-        return Err("replicas must not be negative".to_owned());
-    }
+    server(&spec.server)?;
+    range("replicas", spec.replicas, 0, 1000)?;
+    range("availability.minReadySeconds", spec.availability.min_ready_seconds, 0, 3600)?;
+    range("availability.drainSeconds", spec.availability.drain_seconds, 0, 3600)?;
     if let Some(gateway) = &spec.traffic.gateway
         && gateway.parent_refs.is_empty()
     {
         return Err("traffic.gateway.parentRefs must name a Gateway".to_owned());
     }
     rollout(spec)
+}
+
+fn server(server: &Server) -> Result<(), String> {
+    if server.image.is_empty() {
+        return Err("server.image must name an image".to_owned());
+    }
+    for (i, env) in server.env.iter().enumerate() {
+        let EnvVar { name, value, secret_key_ref, config_map_key_ref } = env;
+        if name.starts_with("SERIN_") {
+            return Err(format!("server.env: {name} is reserved; rename it"));
+        }
+        if server.env[..i].iter().any(|other| other.name == *name) {
+            return Err(format!("server.env: {name} stands twice"));
+        }
+        let sources = [value.is_some(), secret_key_ref.is_some(), config_map_key_ref.is_some()];
+        if sources.into_iter().filter(|s| *s).count() != 1 {
+            return Err(format!(
+                "server.env: {name} must have exactly one of value, secretKeyRef, configMapKeyRef"
+            ));
+        }
+    }
+    range("server.ports.http", server.ports.http, 1, 65535)?;
+    range("server.ports.metrics", server.ports.metrics.unwrap_or(1), 1, 65535)
 }
 
 fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
@@ -42,9 +74,19 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
             ));
         }
     }
-    if let Some(step) = steps.iter().find(|s| !(1..=100).contains(&s.weight)) {
-        return Err(format!("rollout.steps: weight {} is not between 1 and 100", step.weight));
+    for step in steps {
+        range("rollout.steps: weight", step.weight, 1, 100)?;
+        range("rollout.steps: holdSeconds", step.hold_seconds, 0, 86400)?;
     }
+    let analysis = &spec.rollout.analysis;
+    range("rollout.progressDeadlineSeconds", spec.rollout.progress_deadline_seconds, 10, 86400)?;
+    range("rollout.analysis.intervalSeconds", analysis.interval_seconds, 1, 300)?;
+    range("rollout.analysis.horizonSeconds", analysis.horizon_seconds, 10, 86400)?;
+    range("rollout.analysis.noDataTimeoutSeconds", analysis.no_data_timeout_seconds, 10, 86400)?;
+    let rollback = analysis.false_rollback_budget_permille;
+    range("rollout.analysis.falseRollbackBudgetPermille", rollback, 1, 100)?;
+    let promotion = analysis.false_promotion_budget_permille;
+    range("rollout.analysis.falsePromotionBudgetPermille", promotion, 1, 200)?;
     let metrics = &spec.rollout.analysis.metrics;
     if metrics.is_empty() {
         return Err("rollout.analysis.metrics must hold at least one metric".to_owned());
@@ -56,7 +98,9 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
         metric(m)?;
     }
     if !metrics.iter().any(|m| m.error_ratio.is_some()) {
-        return Err("rollout.analysis.metrics needs an errorRatio: a threshold alone cannot promote".to_owned());
+        return Err(
+            "rollout.analysis.metrics needs an errorRatio: a threshold alone cannot promote".to_owned()
+        );
     }
     Ok(())
 }
@@ -71,6 +115,16 @@ fn metric(m: &Metric) -> Result<(), String> {
                     e.unacceptable_ratio_percent, e.max_ratio_percent
                 ));
             }
+            range(&format!("metric {name}: maxRatioPercent"), e.max_ratio_percent, 100, 1000)?;
+            range(&format!("metric {name}: sloErrorPermille"), e.slo_error_permille, 0, 500)?;
+            if let Some(code) = e.requests.error_codes.iter().find(|c| !code_pattern(c)) {
+                return Err(format!(
+                    "metric {name}: {code:?} is neither a status code nor a class such as 5xx"
+                ));
+            }
+            if e.requests.error_codes.is_empty() {
+                return Err(format!("metric {name}: errorCodes must hold at least one code"));
+            }
             series(name, &e.requests.series)?;
             label(name, &e.requests.code_label)
         }
@@ -82,6 +136,12 @@ fn metric(m: &Metric) -> Result<(), String> {
                 if quantity::parse(bound).is_none() {
                     return Err(format!("metric {name}: {bound:?} is not a quantity (2Gi, 250m, 0.3)"));
                 }
+            }
+            let bound = |b: &Option<String>| b.as_deref().and_then(quantity::parse);
+            if let (Some(max), Some(min)) = (bound(&t.max), bound(&t.min))
+                && min > max
+            {
+                return Err(format!("metric {name}: no value can be above min and below max"));
             }
             series(name, &t.gauge.series)
         }
@@ -105,4 +165,26 @@ fn label(metric: &str, s: &str) -> Result<(), String> {
     } else {
         Err(format!("metric {metric}: {s:?} is not the name of a label"))
     }
+}
+
+fn range(field: &str, value: i32, min: i32, max: i32) -> Result<(), String> {
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{field} {value} is not between {min} and {max}"))
+    }
+}
+
+/// `500` or `5xx`.
+fn code_pattern(s: &str) -> bool {
+    match s.as_bytes() {
+        [b'1'..=b'5', rest @ ..] => rest == b"xx" || (rest.len() == 2 && rest.iter().all(u8::is_ascii_digit)),
+        _ => false,
+    }
+}
+
+/// Lower-case letters, digits and inner dashes: what a name of a Service or a claim may be.
+pub(crate) fn dns_label(s: &str) -> bool {
+    let inner = s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    inner && !s.is_empty() && !s.starts_with('-') && !s.ends_with('-')
 }

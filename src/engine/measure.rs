@@ -4,8 +4,8 @@
 use chrono::{DateTime, Duration, Utc};
 use serin_api::{Metric, MetricEvidence, ModelDeploymentSpec, Verdict, quantity};
 use serin_judge::{
-    ErrorMetric, ErrorParams, GaugePod, MetricState, NoDataReason, PodCounters, State, ThresholdParams, ThresholdTest,
-    Window, judge_errors, merge,
+    ErrorMetric, ErrorParams, GaugePod, MetricState, NoDataReason, PodCounters, State, ThresholdParams,
+    ThresholdTest, Window, judge_errors, merge,
 };
 
 /// What to read from Prometheus. Built from our own names and validated series names only.
@@ -102,7 +102,12 @@ pub fn comparison(
 }
 
 /// First rung of the adaptive ramp from the stable version's own traffic.
-pub fn first_rung(spec: &ModelDeploymentSpec, m: &Measurement, samples: &[Samples], now: DateTime<Utc>) -> Reading {
+pub fn first_rung(
+    spec: &ModelDeploymentSpec,
+    m: &Measurement,
+    samples: &[Samples],
+    now: DateTime<Utc>,
+) -> Reading {
     let Some((metric, Samples::Errors { stable, .. })) = m.metrics.first().zip(samples.first()) else {
         return Reading::Baseline { first_rung: crate::ramp::FIRST_RUNG_UNKNOWN };
     };
@@ -129,7 +134,12 @@ pub fn first_rung(spec: &ModelDeploymentSpec, m: &Measurement, samples: &[Sample
 }
 
 /// Judges what was read. `samples[i]` belongs to `m.metrics[i]`.
-pub fn judge(spec: &ModelDeploymentSpec, m: &Measurement, samples: &[Samples], now: DateTime<Utc>) -> Judgement {
+pub fn judge(
+    spec: &ModelDeploymentSpec,
+    m: &Measurement,
+    samples: &[Samples],
+    now: DateTime<Utc>,
+) -> Judgement {
     let window = window(spec, m, now);
     let mut errors = Vec::new();
     for (metric, s) in m.metrics.iter().zip(samples) {
@@ -166,7 +176,9 @@ pub fn judge(spec: &ModelDeploymentSpec, m: &Measurement, samples: &[Samples], n
         .as_deref()
         .or_else(|| evidence.first().map(|e| e.metric.as_str()))
         .and_then(|name| evidence.iter().find(|e| e.metric == name))
-        .map(|e| format!("{}: {} after {} requests, log10 evidence {}", e.metric, e.estimate, e.samples, e.log10_e))
+        .map(|e| {
+            format!("{}: {} after {} requests, log10 evidence {}", e.metric, e.estimate, e.samples, e.log10_e)
+        })
         .unwrap_or_default();
     Judgement { state: overall.state, unsuspicious, evidence, summary }
 }
@@ -190,7 +202,8 @@ fn error_params(spec: &ModelDeploymentSpec, metric: &Metric) -> ErrorParams {
 }
 
 fn error_evidence(name: &str, state: State, v: &serin_judge::ErrorVerdict) -> MetricEvidence {
-    let share = |a: &serin_judge::ArmTotals| if a.requests > 0.0 { 100.0 * a.errors / a.requests } else { 0.0 };
+    let share =
+        |a: &serin_judge::ArmTotals| if a.requests > 0.0 { 100.0 * a.errors / a.requests } else { 0.0 };
     let estimate = match (v.no_data, v.ratio) {
         (Some(why), _) if state == State::NoData => no_data_text(why).to_owned(),
         (_, Some(ratio)) => {
@@ -203,7 +216,7 @@ fn error_evidence(name: &str, state: State, v: &serin_judge::ErrorVerdict) -> Me
         verdict: verdict(state),
         log10_e: format!("{:.2}", v.rollback_evidence_log10),
         estimate,
-        samples: v.canary.requests as i64,
+        samples: whole(v.canary.requests),
         needed: v.requests_needed.and_then(|n| i64::try_from(n).ok()),
     }
 }
@@ -249,4 +262,10 @@ fn no_data_text(why: NoDataReason) -> &'static str {
         NoDataReason::Stale => "the newest sample is too old",
         NoDataReason::NoStable => "no recent data of the stable version",
     }
+}
+
+/// A count for people; saturates.
+#[expect(clippy::cast_possible_truncation, reason = "a count of requests; a float cast saturates")]
+fn whole(count: f64) -> i64 {
+    count.round() as i64
 }

@@ -21,7 +21,8 @@ pub fn pods_for(mode: TrafficMode, weight: i32, replicas: i32) -> i32 {
 /// The weight that `pods_for` pods really express in replica-ratio mode.
 pub fn reachable(weight: i32, replicas: i32) -> i32 {
     let c = pods_for(TrafficMode::ReplicaRatio, weight, replicas);
-    (100 * c + (replicas.max(1) + c) / 2) / (replicas.max(1) + c)
+    let all = replicas.max(1) + c;
+    (100 * c + all / 2) / all
 }
 
 /// The steps to go: the spec's, or the adaptive ramp from `first` percent upwards.

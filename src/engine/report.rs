@@ -10,7 +10,7 @@ use serin_api::{
 use crate::{decide::Input, ramp, revision};
 
 /// Sets Progressing, Reconciling and Stalled from one reason.
-pub fn headline(status: &mut ModelDeploymentStatus, input: &Input<'_>, reason: Reason, message: String) {
+pub fn headline(status: &mut ModelDeploymentStatus, input: &Input<'_>, reason: Reason, message: &str) {
     let kind = kind(reason);
     let (progressing, reconciling, stalled) = match kind {
         Kind::Working => (true, true, false),
@@ -22,7 +22,7 @@ pub fn headline(status: &mut ModelDeploymentStatus, input: &Input<'_>, reason: R
         [(Type::Progressing, progressing), (Type::Reconciling, reconciling), (Type::Stalled, stalled)]
     {
         // The message stands where it is true; elsewhere it would read as its opposite.
-        let text = if state || ty == Type::Progressing { message.clone() } else { String::new() };
+        let text = if state || ty == Type::Progressing { message.to_owned() } else { String::new() };
         conditions::set(&mut status.conditions, ty, state.into(), reason, text, input.generation, input.now);
     }
 }
@@ -73,7 +73,7 @@ pub fn metrics(status: &mut ModelDeploymentStatus, input: &Input<'_>, read: Resu
 pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
     let refused = input.world.traffic.as_ref().and_then(|t| t.refused.clone());
     if let Some(why) = refused.as_ref().filter(|_| input.mode() == TrafficMode::Gateway) {
-        headline(status, input, Reason::RouteNotAccepted, format!("the gateway refuses the route: {why}"));
+        headline(status, input, Reason::RouteNotAccepted, &format!("the gateway refuses the route: {why}"));
     }
     let available = status.stable.as_ref().map_or(0, |s| input.world.available(&s.revision));
     let wanted = input.spec.replicas;
@@ -87,7 +87,9 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
             (State::False, Reason::StableUnavailable, format!("{} has no available pod", s.version))
         }
         // No numbers: each pod that comes or goes would be a write.
-        Some(s) => (State::False, Reason::Unavailable, format!("{} has fewer pods than asked for", s.version)),
+        Some(s) => {
+            (State::False, Reason::Unavailable, format!("{} has fewer pods than asked for", s.version))
+        }
     };
     let (generation, now) = (input.generation, input.now);
     conditions::set(&mut status.conditions, Type::Ready, state, reason, message, generation, now);

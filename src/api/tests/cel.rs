@@ -1,4 +1,5 @@
 //! Each CEL rule of the generated CRD takes what is right and refuses what is wrong, in the words that a user sees.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What people write is read, and nothing of it is lost.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 mod support;
 

@@ -78,6 +78,8 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
             "name": "fetch-model",
             "image": agent_image,
             "imagePullPolicy": "IfNotPresent",
+            // The operator's image holds the agent, too; its entry point is the operator.
+            "command": ["/serin-agent"],
             "args": [
                 "fetch",
                 "--uri", uri,

@@ -33,15 +33,13 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if d.world().available(&c.revision) == 0 && d.world().available(&stable.revision) > 0 {
         return lost(d, stable, c);
     }
-    let journal = d.world().traffic.as_ref().and_then(|t| t.journal.clone()).filter(|j| j.revision == c.revision);
+    let journal =
+        d.world().traffic.as_ref().and_then(|t| t.journal.clone()).filter(|j| j.revision == c.revision);
     if journal.as_ref().is_some_and(|j| j.entry == Entry::Promote) {
         return promote(d, stable, c);
     }
     let steps = d.steps();
-    let allowed = match assess(d, stable, c) {
-        Some(allowed) => allowed,
-        None => return,
-    };
+    let Some(allowed) = assess(d, stable, c) else { return };
     let last = c.step_index >= i32::try_from(steps.len()).unwrap_or(i32::MAX);
     let held = hold_over(d, c, &steps);
     if let Some(Entry::Step(n)) = journal.map(|j| j.entry)
@@ -113,8 +111,9 @@ fn young(d: &Draft<'_>, c: &Candidate) -> bool {
 
 fn no_data(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, why: &str) -> Option<Allowed> {
     let analysis = &d.input.spec.rollout.analysis;
-    let silent_for = serin_api::conditions::since(&d.status.conditions, serin_api::conditions::Type::MetricsAvailable)
-        .map_or(Span::zero(), |since| d.now() - since);
+    let silent_for =
+        serin_api::conditions::since(&d.status.conditions, serin_api::conditions::Type::MetricsAvailable)
+            .map_or(Span::zero(), |since| d.now() - since);
     let over = silent_for >= Span::seconds(i64::from(analysis.no_data_timeout_seconds));
     match analysis.on_no_data {
         OnNoData::Rollback if over => {
@@ -156,8 +155,7 @@ fn step(steps: &[Step], index: i32) -> Option<&Step> {
 fn hold(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], allowed: &Allowed) {
     let weight = step(steps, c.step_index).map_or(c.weight, |s| s.weight);
     let next = step(steps, c.step_index + 1).map_or(100, |s| s.weight);
-    let (low, high) =
-        (ramp::pods_for(d.mode, weight, d.replicas), ramp::pods_for(d.mode, next, d.replicas));
+    let (low, high) = (ramp::pods_for(d.mode, weight, d.replicas), ramp::pods_for(d.mode, next, d.replicas));
     let target = Revision::of(d.input.spec);
     d.ensure(&c.revision, &target.spec, c.slot, low, high.max(low));
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) };
@@ -188,7 +186,8 @@ pub(super) fn enter_step(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], n: i3
             let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) };
             d.weights(Weights::to(c.slot, present.weight), journal);
         }
-        return d.report(Reason::ScalingCandidate, format!("{}: adding pods for {} %", c.version, next.weight));
+        return d
+            .report(Reason::ScalingCandidate, format!("{}: adding pods for {} %", c.version, next.weight));
     }
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(n) };
     if !d.weights(Weights::to(c.slot, next.weight), journal) {
@@ -215,7 +214,8 @@ pub(super) fn enter_step(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], n: i3
         }
     }
     d.status.verdict = Some(verdict);
-    let message = format!("{}: step {label} at {} % of the traffic, gathering evidence", c.version, next.weight);
+    let message =
+        format!("{}: step {label} at {} % of the traffic, gathering evidence", c.version, next.weight);
     d.note(false, Reason::Analyzing, format!("Step{n}"), message.clone());
     d.report(Reason::Analyzing, message);
 }

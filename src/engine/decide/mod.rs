@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serin_api::{
-    Candidate, HistoryEntry, LastFailed, ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Reason, Stable, Step,
-    TrafficMode, Verdict, validate,
+    Candidate, HistoryEntry, LastFailed, ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Reason, Stable,
+    Step, TrafficMode, Verdict, validate,
 };
 
 use crate::{
@@ -56,7 +56,7 @@ pub struct Input<'a> {
 /// Number of outcomes kept.
 const HISTORY: usize = 10;
 
-impl<'a> Input<'a> {
+impl Input<'_> {
     /// How traffic is divided.
     pub fn mode(&self) -> TrafficMode {
         mode(self.spec)
@@ -99,7 +99,7 @@ pub fn measurement(input: &Input<'_>) -> Option<Measurement> {
 /// Decides. Total: every situation gives a plan, and asking again after any prefix of its writes gives the rest.
 pub fn decide(input: &Input<'_>) -> Plan {
     let mut d = Draft::new(input);
-    if let Err(message) = validate::spec(input.spec) {
+    if let Err(message) = validate::name(input.name).and_then(|()| validate::spec(input.spec)) {
         return d.stalled(Reason::InvalidSpec, message);
     }
     if d.mode == TrafficMode::Gateway && !input.world.gateway_api {
@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
 
     /// Sets the headline: reason and message of `Progressing` and its companions.
     fn report(&mut self, reason: Reason, message: impl Into<String>) {
-        report::headline(&mut self.status, self.input, reason, message.into());
+        report::headline(&mut self.status, self.input, reason, &message.into());
     }
 
     fn note(&mut self, warning: bool, reason: Reason, action: impl Into<String>, message: impl Into<String>) {

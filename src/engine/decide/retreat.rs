@@ -7,14 +7,22 @@ use super::{Draft, steady};
 use crate::{plan::Weights, revision::Revision};
 
 /// Decides on the way back. Only the status is written; the weight follows in the next pass.
-pub(super) fn begin(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, message: String, reject: bool) {
+pub(super) fn begin(
+    d: &mut Draft<'_>,
+    stable: &Stable,
+    c: &Candidate,
+    reason: Reason,
+    message: String,
+    reject: bool,
+) {
     if nowhere_to_go(d, stable, c) {
         return;
     }
     d.decisive = true;
     if let Some(candidate) = &mut d.status.candidate {
         candidate.phase = Phase::Retreating;
-        candidate.retreat = Some(Retreat { reason: reason.as_str().to_owned(), message: message.clone(), reject });
+        candidate.retreat =
+            Some(Retreat { reason: reason.as_str().to_owned(), message: message.clone(), reject });
     }
     if reject {
         d.status.verdict = Some(Verdict::Fail);
@@ -24,11 +32,8 @@ pub(super) fn begin(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: R
 
 /// Another spec came (or the stable one again). Without traffic there is nothing to wait for.
 pub(super) fn superseded(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, target: &Revision) {
-    let at_zero = d
-        .world()
-        .traffic
-        .as_ref()
-        .is_some_and(|t| t.confirmed && t.weights == Weights::to(stable.slot, 100));
+    let at_zero =
+        d.world().traffic.as_ref().is_some_and(|t| t.confirmed && t.weights == Weights::to(stable.slot, 100));
     if c.phase == Phase::Starting && at_zero {
         return finish(d, stable, c, None, target);
     }

@@ -21,7 +21,8 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
             d.all_to(&stable);
         }
         d.look_again(Duration::from_secs(1));
-        let message = format!("{} waits until the former revision has finished its requests", target.version());
+        let message =
+            format!("{} waits until the former revision has finished its requests", target.version());
         return d.report(Reason::Draining, message);
     };
     d.decisive = true;
@@ -48,7 +49,12 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
     d.status.resolved = steps.map(|steps| Resolved { steps });
     d.status.candidate = Some(candidate.clone());
     d.status.verdict = None;
-    d.note(false, Reason::CandidateStarting, "Start", format!("{} ({}) starts", candidate.version, target.id));
+    d.note(
+        false,
+        Reason::CandidateStarting,
+        "Start",
+        format!("{} ({}) starts", candidate.version, target.id),
+    );
     match d.status.stable.clone() {
         Some(stable) => go_on(d, &stable, &candidate),
         None => first(d, &candidate),
@@ -105,7 +111,8 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let found = d.ensure(&c.revision, &target.spec, c.slot, low, d.replicas.max(low)).cloned();
     let Some(found) = found else {
         d.all_to(stable);
-        return d.report(Reason::CandidateStarting, format!("{} starts; {} serves", c.version, stable.version));
+        return d
+            .report(Reason::CandidateStarting, format!("{} starts; {} serves", c.version, stable.version));
     };
     if let Some(PodTrouble::CrashLoop { restarts, message }) = &found.trouble {
         let message = format!("its container crashed {restarts} times and never had traffic: {message}");
@@ -116,7 +123,8 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         let left = deadline(d, c);
         if left.is_zero() {
             let seconds = d.input.spec.rollout.progress_deadline_seconds;
-            let why = if reason == Reason::CandidateStarting { Reason::ProgressDeadlineExceeded } else { reason };
+            let why =
+                if reason == Reason::CandidateStarting { Reason::ProgressDeadlineExceeded } else { reason };
             return reject(d, stable, c, why, format!("not available within {seconds} s: {message}"));
         }
         d.look_again(left);
@@ -146,7 +154,10 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
             // It became available after the measurement was planned: ask again at once.
             d.all_to(stable);
             d.look_again(Duration::from_millis(50));
-            return d.report(Reason::CandidateStarting, format!("{} starts; {} serves", c.version, stable.version));
+            return d.report(
+                Reason::CandidateStarting,
+                format!("{} starts; {} serves", c.version, stable.version),
+            );
         }
     };
     let steps = ramp::steps(&d.input.spec.rollout, first);
@@ -158,7 +169,8 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// The stable version is scaled to zero: there is no traffic to try anything on, and none to lose.
 fn nothing_serves(d: &mut Draft<'_>, c: &Candidate, target: &Revision) {
     if d.ensure(&c.revision, &target.spec, c.slot, 0, 0).is_none() {
-        return d.report(Reason::CandidateStarting, "replicas is 0: the new version takes over without a canary");
+        return d
+            .report(Reason::CandidateStarting, "replicas is 0: the new version takes over without a canary");
     }
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
     if d.weights(Weights::to(c.slot, 100), journal) {

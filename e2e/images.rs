@@ -1,0 +1,205 @@
+//! Static binaries, trained models, and images made from them. Everything lands under `target/e2e/`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde::Deserialize;
+use serin_bed::{
+    Bed,
+    image::{File, Image},
+};
+
+use crate::Error;
+
+/// The operator and the agent.
+pub const SERIN: &str = "serin.dev/serin:0.1.0";
+/// The model server (and the trainer, and the store's file server).
+pub const WINE: &str = "serin.test/wine:1";
+/// The file server with every model file in it.
+pub const MODELS: &str = "serin.test/models:1";
+
+/// The versions that the demo and the scenarios serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// A shallow tree: 68 % right.
+    V1,
+    /// A forest: better, and as reliable.
+    V2,
+    /// Trained on a column that no client sends: right on paper, 30 % of requests fail.
+    BadFeatures,
+    /// Nearest neighbours over a bloated memory: several times slower.
+    Slow,
+    /// A truncated file: the server exits when it loads it.
+    Crashing,
+}
+
+impl Version {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::V1, Self::V2, Self::BadFeatures, Self::Slow, Self::Crashing];
+
+    /// Name of its file in the store.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::BadFeatures => "bad-features",
+            Self::Slow => "slow",
+            Self::Crashing => "crashing",
+        }
+    }
+
+    /// Hyper-parameters for `wine train`; `None`: made from another file.
+    const fn training(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::V1 => Some(&["--max-depth", "2"]),
+            Self::V2 => Some(&["--max-depth", "12", "--trees", "100"]),
+            Self::BadFeatures => Some(&["--features", "12", "--max-depth", "7", "--min-samples", "4"]),
+            Self::Slow => Some(&["--neighbours", "15", "--copies", "300"]),
+            Self::Crashing => None,
+        }
+    }
+}
+
+/// A trained model.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Which one.
+    pub version: Version,
+    /// `sha256:…` of its file.
+    pub digest: String,
+    /// Share of right predictions on held-out rows, if it was trained.
+    pub accuracy: Option<f64>,
+}
+
+/// Everything that a cluster needs.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The models in the store.
+    pub models: Vec<Model>,
+    /// The `wine` binary, to run on this machine.
+    pub wine: PathBuf,
+    tars: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Trained {
+    sha256: String,
+    accuracy: f64,
+}
+
+impl Built {
+    /// A model by version.
+    pub fn model(&self, version: Version) -> Result<&Model, Error> {
+        self.models
+            .iter()
+            .find(|m| m.version == version)
+            .ok_or_else(|| format!("{version:?} was not trained").into())
+    }
+
+    /// Loads the images into a bed.
+    pub fn load_into(&self, bed: &Bed) -> Result<(), Error> {
+        for tar in &self.tars {
+            bed.load_image(tar)?;
+        }
+        Ok(())
+    }
+}
+
+/// The repository this harness was built from.
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Builds binaries, trains models and writes images. What is up to date is not done again.
+pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
+    let out = repository().join("target/e2e");
+    std::fs::create_dir_all(out.join("models"))?;
+    say("building static binaries: serin, serin-agent, wine (release; some minutes the first time)");
+    let bin = binaries()?;
+    let wine = bin.join("wine");
+    say("training the models");
+    let mut models = Vec::new();
+    for version in Version::ALL {
+        models.push(train(&wine, &out.join("models"), version)?);
+    }
+    say("writing images");
+    let tars = vec![
+        write(
+            &out,
+            "serin",
+            &Image::new(
+                SERIN,
+                ["/serin"],
+                vec![
+                    File::from_host("/serin", bin.join("serin"), 0o755),
+                    File::from_host("/serin-agent", bin.join("serin-agent"), 0o755),
+                ],
+            ),
+        )?,
+        write(&out, "wine", &Image::new(WINE, ["/wine"], vec![File::from_host("/wine", &wine, 0o755)]))?,
+        write(
+            &out,
+            "models",
+            &Image::new(MODELS, ["/wine"], {
+                let mut files = vec![File::from_host("/wine", &wine, 0o755)];
+                for version in Version::ALL {
+                    let host = out.join("models").join(version.file());
+                    files.push(File::from_host(format!("/models/{}", version.file()), host, 0o644));
+                }
+                files
+            }),
+        )?,
+    ];
+    Ok(Built { models, wine, tars })
+}
+
+fn write(out: &Path, name: &str, image: &Image) -> Result<PathBuf, Error> {
+    let tar = out.join(format!("{name}.tar"));
+    image.write_tar(&tar)?;
+    Ok(tar)
+}
+
+/// Static binaries for scratch images. `--target` keeps the flags away from build scripts and proc macros.
+fn binaries() -> Result<PathBuf, Error> {
+    let target = "x86_64-unknown-linux-gnu";
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(repository())
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .args(["build", "--quiet", "--locked", "--release", "--target", target])
+        .args(["-p", "serin", "-p", "serin-agent", "-p", "serin-wine"])
+        .stdin(Stdio::null())
+        .status()?;
+    if !status.success() {
+        return Err("the release build failed; its errors stand above".into());
+    }
+    Ok(repository().join("target").join(target).join("release"))
+}
+
+fn train(wine: &Path, dir: &Path, version: Version) -> Result<Model, Error> {
+    use std::fmt::Write as _;
+
+    use sha2::{Digest as _, Sha256};
+
+    let file = dir.join(version.file());
+    let Some(parameters) = version.training() else {
+        // A download cut short, or a disk that was full: the digest is that of the cut file, so only loading it tells.
+        let whole = std::fs::read(dir.join(Version::V1.file()))?;
+        let cut = whole.get(..whole.len().min(200)).unwrap_or_default();
+        std::fs::write(&file, cut)?;
+        let digest = Sha256::digest(cut).iter().fold(String::from("sha256:"), |mut s, b| {
+            let _ = write!(s, "{b:02x}");
+            s
+        });
+        return Ok(Model { version, digest, accuracy: None });
+    };
+    let output = Command::new(wine).arg("train").arg("--output").arg(&file).args(parameters).output()?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(format!("training {} failed: {words}", version.file()).into());
+    }
+    let trained: Trained = serde_json::from_slice(&output.stdout)?;
+    let digest = format!("sha256:{}", trained.sha256.trim_start_matches("sha256:"));
+    Ok(Model { version, digest, accuracy: Some(trained.accuracy) })
+}

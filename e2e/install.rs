@@ -1,0 +1,83 @@
+//! Serin and the model store, installed as a user would: the committed manifests, with two lines changed.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{Api, Client};
+use serin_bed::Bed;
+
+use crate::{Error, client, images};
+
+/// Namespace of the operator in `deploy/operator.yaml`.
+pub const NAMESPACE: &str = "serin-system";
+
+/// CRDs, rights and operator; returns when the operator is ready.
+pub async fn operator(bed: &Bed, kube: &Client) -> Result<(), Error> {
+    let root = images::repository();
+    for file in std::fs::read_dir(root.join("crds"))? {
+        client::apply(bed, &std::fs::read_to_string(file?.path())?)?;
+    }
+    let url =
+        bed.prometheus_url().ok_or("this cluster's Prometheus is not known: set SERIN_PROMETHEUS_URL")?;
+    let manifest = std::fs::read_to_string(root.join("deploy/operator.yaml"))?;
+    let marked = "--prometheus-url=http://prometheus.monitoring:9090";
+    if !manifest.contains(marked) {
+        return Err(format!("deploy/operator.yaml has no line {marked}").into());
+    }
+    client::apply(bed, &manifest.replace(marked, &format!("--prometheus-url={url}")))?;
+    available(kube, NAMESPACE, "serin").await
+}
+
+/// A file server with the models, in `namespace`.
+pub async fn store(bed: &Bed, kube: &Client, namespace: &str) -> Result<(), Error> {
+    client::apply(bed, &STORE.replace("NAMESPACE", namespace).replace("IMAGE", images::MODELS))?;
+    available(kube, namespace, "model-store").await
+}
+
+/// Where a model's file is, for pods.
+pub fn model_uri(namespace: &str, version: images::Version) -> String {
+    format!("http://model-store.{namespace}/{}", version.file())
+}
+
+async fn available(kube: &Client, namespace: &str, name: &str) -> Result<(), Error> {
+    let api: Api<Deployment> = Api::namespaced(kube.clone(), namespace);
+    client::until(&format!("Deployment {name} available"), Duration::from_secs(120), || async {
+        let found = api.get(name).await.map_err(|e| e.to_string())?;
+        let generation = found.metadata.generation;
+        let status = found.status.unwrap_or_default();
+        let current = status.observed_generation >= generation;
+        let ready = status.updated_replicas.unwrap_or(0) >= 1 && status.available_replicas.unwrap_or(0) >= 1;
+        let settled = status.replicas == status.updated_replicas;
+        if current && ready && settled { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await
+}
+
+const STORE: &str = r"
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: model-store, namespace: NAMESPACE}
+spec:
+  selector: {matchLabels: {app: model-store}}
+  template:
+    metadata: {labels: {app: model-store}}
+    spec:
+      automountServiceAccountToken: false
+      containers:
+      - name: store
+        image: IMAGE
+        args: [store, --dir, /models, --listen, '0.0.0.0:8080']
+        ports: [{containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: model-store, namespace: NAMESPACE}
+spec:
+  selector: {app: model-store}
+  ports: [{port: 80, targetPort: 8080}]
+";

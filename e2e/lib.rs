@@ -1,0 +1,19 @@
+//! The whole-cluster ring: the product as its users get it, in real pods, behind a real gateway, judged on what a real
+//! Prometheus scraped.
+//!
+//! - [`images`]: static binaries, trained models, images
+//! - [`install`]: Serin and the model store into a cluster
+//! - [`client`]: a Kubernetes client, and waiting for conditions with a deadline
+//! - [`wine`]: the `ModelDeployment` of the tests, in its good and bad versions
+//! - [`load`]: bounded load through the gateway, counted by version
+//! - [`demo`]: `cargo demo`
+//! - [`rings`]: `cargo e2e`
+
+pub mod client;
+pub mod images;
+pub mod install;
+pub mod load;
+pub mod wine;
+
+/// What goes wrong in the harness, in one line.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;

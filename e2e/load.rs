@@ -1,0 +1,142 @@
+//! Bounded load through the gateway, from inside the bed's network, counted by the version that answered.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serin_bed::Bed;
+
+use crate::{Error, images::Built};
+
+/// A running load generator. It ends by itself after `seconds`, and with this value at the latest.
+#[derive(Debug)]
+pub struct Load {
+    child: Child,
+    report: PathBuf,
+}
+
+/// The newest line of its report: counts since the start.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Counts {
+    /// Requests sent.
+    pub sent: u64,
+    /// Sent and not yet answered.
+    #[serde(default)]
+    pub in_flight: u64,
+    /// Due, but never sent: all connections were busy.
+    #[serde(default)]
+    pub skipped: u64,
+    /// By the model that answered; `gateway`: an answer of the gateway itself, `none`: no answer.
+    #[serde(default)]
+    pub by_digest: BTreeMap<String, Version>,
+}
+
+/// Answers of one version.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Version {
+    /// Requests.
+    pub total: u64,
+    /// By status code.
+    #[serde(default)]
+    pub codes: BTreeMap<String, u64>,
+    /// By kind of broken connection.
+    #[serde(default)]
+    pub transport: BTreeMap<String, u64>,
+    /// Median latency in milliseconds.
+    #[serde(default)]
+    pub p50_ms: Option<f64>,
+    /// 99th percentile of the latency in milliseconds.
+    #[serde(default)]
+    pub p99_ms: Option<f64>,
+    /// When its first answered request was sent, milliseconds since the epoch.
+    #[serde(default)]
+    pub first_unix_ms: Option<i64>,
+    /// When its last answered request was sent.
+    #[serde(default)]
+    pub last_unix_ms: Option<i64>,
+}
+
+impl Version {
+    /// Answers other than 2xx, and broken connections.
+    pub fn failed(&self) -> u64 {
+        let codes: u64 = self.codes.iter().filter(|(c, _)| !c.starts_with('2')).map(|(_, n)| n).sum();
+        codes + self.transport.values().sum::<u64>()
+    }
+}
+
+impl Counts {
+    /// What a model answered, by its digest `sha256:…`.
+    pub fn of(&self, digest: &str) -> Version {
+        let hex = digest.trim_start_matches("sha256:");
+        let short = hex.get(..12).unwrap_or(hex);
+        self.by_digest.get(short).cloned().unwrap_or_default()
+    }
+    /// Failed requests that no version answered.
+    pub fn failed_without_version(&self) -> u64 {
+        ["gateway", "none"].iter().filter_map(|k| self.by_digest.get(*k)).map(Version::failed).sum()
+    }
+}
+
+impl Load {
+    /// Starts it: `rps` requests a second for at most `seconds`.
+    pub fn start(
+        bed: &Bed,
+        built: &Built,
+        host: &str,
+        rps: u32,
+        seconds: u32,
+        report: &Path,
+    ) -> Result<Self, Error> {
+        let port = bed.gateway_port().ok_or("this cluster has no gateway that the harness knows of")?;
+        // The generator appends.
+        if report.exists() {
+            std::fs::remove_file(report)?;
+        }
+        let child = bed
+            .command_inside(&built.wine.to_string_lossy())
+            .arg("load")
+            .args(["--url", &format!("http://127.0.0.1:{port}/predict"), "--host", host])
+            .args(["--rps", &rps.to_string(), "--seconds", &seconds.to_string(), "--concurrency", "32"])
+            .args(["--every-ms", "250", "--report"])
+            .arg(report)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        Ok(Self { child, report: report.to_owned() })
+    }
+
+    /// The newest counts.
+    pub fn counts(&self) -> Counts {
+        let text = std::fs::read_to_string(&self.report).unwrap_or_default();
+        // The last line may be half written; the one before it is whole.
+        text.lines().rev().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_default()
+    }
+
+    /// Asks it to end and waits for its last line.
+    pub async fn stop(mut self) -> Result<Counts, Error> {
+        let pid = self.child.id().to_string();
+        std::process::Command::new("kill").args(["-TERM", &pid]).status()?;
+        for _ in 0..100 {
+            if self.child.try_wait()?.is_some() {
+                return Ok(self.counts());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err("the load generator did not end within 10 s".into())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Killing is enough: it holds nothing but sockets.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

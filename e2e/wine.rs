@@ -1,0 +1,100 @@
+//! The `ModelDeployment` that the demo and the scenarios apply.
+
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use serin_api::ModelDeployment;
+
+use crate::{
+    Error,
+    images::{self, Built, Version},
+    install,
+};
+
+/// A `ModelDeployment` of the wine model.
+#[derive(Clone, Debug)]
+pub struct Wine {
+    /// Namespace; the model store is there, too.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Pods.
+    pub replicas: i32,
+    /// Host name on the gateway; `None`: replica ratio.
+    pub host: Option<String>,
+    /// `rollout`.
+    pub rollout: Value,
+}
+
+impl Wine {
+    /// With quick steps: the bed scrapes every 2 s.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            replicas: 1,
+            host: Some(format!("{name}.{namespace}.example")),
+            rollout: json!({
+                "steps": [
+                    {"weight": 5, "holdSeconds": 8},
+                    {"weight": 25, "holdSeconds": 8},
+                    {"weight": 50, "holdSeconds": 8},
+                    {"weight": 75, "holdSeconds": 4},
+                ],
+                "analysis": {"intervalSeconds": 2},
+            }),
+        }
+    }
+
+    /// The object that serves `version`.
+    pub fn object(&self, built: &Built, version: Version) -> Result<Value, Error> {
+        let model = built.model(version)?;
+        let mut spec = json!({
+            "model": {
+                "version": version.file(),
+                "artifact": {"uri": install::model_uri(&self.namespace, version), "digest": model.digest},
+            },
+            "server": {
+                "image": images::WINE,
+                "imagePullPolicy": "IfNotPresent",
+                "args": ["serve", "--model", "$(SERIN_MODEL_PATH)", "--listen", "0.0.0.0:8080", "--drain-seconds", "2"],
+                "probes": {"readiness": {"path": "/readyz", "periodSeconds": 1}},
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+            },
+            "replicas": self.replicas,
+            "rollout": self.rollout,
+            "availability": {"drainSeconds": 5},
+        });
+        if let Some(host) = &self.host {
+            spec["traffic"] = json!({"gateway": {
+                "parentRefs": [{"name": "serin-gateway", "namespace": "serin-gateway"}],
+                "hostnames": [host],
+            }});
+        }
+        Ok(json!({
+            "apiVersion": "serin.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": spec,
+        }))
+    }
+
+    /// Applies it as `kubectl apply --server-side` does.
+    pub async fn apply(&self, kube: &Client, built: &Built, version: Version) -> Result<(), Error> {
+        let object = self.object(built, version)?;
+        self.api(kube).patch(&self.name, &PatchParams::apply("e2e").force(), &Patch::Apply(&object)).await?;
+        Ok(())
+    }
+
+    /// As it is now.
+    pub async fn get(&self, kube: &Client) -> Result<ModelDeployment, kube::Error> {
+        self.api(kube).get(&self.name).await
+    }
+
+    /// The API it lives in.
+    pub fn api(&self, kube: &Client) -> Api<ModelDeployment> {
+        Api::namespaced(kube.clone(), &self.namespace)
+    }
+}

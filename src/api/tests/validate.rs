@@ -1,0 +1,105 @@
+//! The rules in code refuse what the CRD refuses, and say which field to change: an older CRD may be in the cluster.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
+mod support;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use serin_api::validate;
+
+fn steps(weights: &[i32]) -> Value {
+    weights.iter().map(|w| json!({ "weight": w })).collect()
+}
+
+#[rstest]
+#[case("/spec/model/artifact/uri", json!("http://models.example/v3"))]
+#[case("/spec/model/artifact/uri", json!("pvc://models/wine/v3.json"))]
+#[case("/spec/model/artifact/uri", json!("https://models.example/v1..v3"))]
+#[case("/spec/replicas", json!(0))]
+#[case("/spec/replicas", json!(1000))]
+#[case("/spec/rollout/steps", steps(&[]))]
+#[case("/spec/rollout/steps", steps(&[1, 100]))]
+#[case("/spec/availability/drainSeconds", json!(0))]
+#[case("/spec/server/env", json!([]))]
+#[case("/spec/rollout/analysis/metrics/0/errorRatio/sloErrorPermille", json!(0))]
+#[case("/spec/rollout/analysis/metrics/1/threshold/max", json!("1.5Gi"))]
+fn takes(#[case] pointer: &str, #[case] value: Value) {
+    let object = support::typed(support::with(pointer, Some(value)));
+    assert_eq!(validate::spec(&object.spec), Ok(()));
+}
+
+const ERRORS: &str = "/spec/rollout/analysis/metrics/0/errorRatio";
+const THRESHOLD: &str = "/spec/rollout/analysis/metrics/1/threshold";
+
+#[rstest]
+#[case("/spec/model/artifact/uri", json!("s3://models/x"), "model.artifact.uri")]
+#[case("/spec/model/artifact/uri", json!("https://models.example/../x"), "model.artifact.uri")]
+#[case("/spec/model/artifact/uri", json!("pvc://models"), "model.artifact.uri")]
+#[case("/spec/model/artifact/uri", json!("pvc://Models/x"), "model.artifact.uri")]
+#[case("/spec/model/artifact/uri", json!("pvc://models//x"), "model.artifact.uri")]
+#[case("/spec/model/artifact/digest", json!("sha256:ABC"), "model.artifact.digest")]
+#[case("/spec/server/image", json!(""), "server.image")]
+#[case("/spec/server/env/0/name", json!("SERIN_X"), "server.env")]
+#[case("/spec/server/env/0/name", json!("TOKEN"), "server.env: TOKEN stands twice")]
+#[case("/spec/server/env/0", json!({ "name": "X" }), "server.env: X")]
+#[case("/spec/server/ports/http", json!(0), "server.ports.http")]
+#[case("/spec/server/ports/metrics", json!(70000), "server.ports.metrics")]
+#[case("/spec/replicas", json!(-1), "replicas")]
+#[case("/spec/replicas", json!(1001), "replicas")]
+#[case("/spec/availability/drainSeconds", json!(-1), "availability.drainSeconds")]
+#[case("/spec/availability/minReadySeconds", json!(3601), "availability.minReadySeconds")]
+#[case("/spec/traffic/gateway/parentRefs", json!([]), "traffic.gateway.parentRefs")]
+#[case("/spec/rollout/steps", steps(&[10, 10]), "rollout.steps must go up: step 2")]
+#[case("/spec/rollout/steps", steps(&[10, 50, 25]), "rollout.steps must go up: step 3")]
+#[case("/spec/rollout/steps", steps(&[0, 10]), "rollout.steps: weight")]
+#[case("/spec/rollout/steps", steps(&[101]), "rollout.steps: weight")]
+#[case("/spec/rollout/steps/0/holdSeconds", json!(-1), "rollout.steps: holdSeconds")]
+#[case("/spec/rollout/progressDeadlineSeconds", json!(0), "rollout.progressDeadlineSeconds")]
+#[case("/spec/rollout/analysis/intervalSeconds", json!(0), "rollout.analysis.intervalSeconds")]
+#[case("/spec/rollout/analysis/horizonSeconds", json!(0), "rollout.analysis.horizonSeconds")]
+#[case("/spec/rollout/analysis/noDataTimeoutSeconds", json!(0), "rollout.analysis.noDataTimeoutSeconds")]
+#[case("/spec/rollout/analysis/falseRollbackBudgetPermille", json!(0), "falseRollbackBudgetPermille")]
+#[case("/spec/rollout/analysis/falsePromotionBudgetPermille", json!(201), "falsePromotionBudgetPermille")]
+#[case("/spec/rollout/analysis/metrics", json!([]), "rollout.analysis.metrics")]
+#[case("/spec/rollout/analysis/metrics/1/name", json!("errors"), "the name errors stands twice")]
+#[case("/spec/rollout/analysis/metrics/1", json!({ "name": "x" }), "metric x must have exactly one")]
+#[case("/spec/rollout/analysis/metrics/0", json!({ "name": "x", "threshold": { "gauge": { "series": "s" }, "max": "1" } }), "needs an errorRatio")]
+#[case(&format!("{ERRORS}/unacceptableRatioPercent"), json!(150), "metric errors: unacceptableRatioPercent")]
+#[case(&format!("{ERRORS}/maxRatioPercent"), json!(99), "metric errors: maxRatioPercent")]
+#[case(&format!("{ERRORS}/sloErrorPermille"), json!(501), "metric errors: sloErrorPermille")]
+#[case(&format!("{ERRORS}/requests/series"), json!("up{} or vector(1)"), "metric errors: \"up{} or vector(1)\"")]
+#[case(&format!("{ERRORS}/requests/codeLabel"), json!("a:b"), "metric errors: \"a:b\" is not the name of a label")]
+#[case(&format!("{ERRORS}/requests/errorCodes"), json!(["5.."]), "metric errors: \"5..\"")]
+#[case(&format!("{ERRORS}/requests/errorCodes"), json!(["é0"]), "metric errors: \"é0\"")]
+#[case(&format!("{ERRORS}/requests/errorCodes"), json!([]), "metric errors: errorCodes")]
+#[case(THRESHOLD, json!({ "gauge": { "series": "s" } }), "metric memory: a threshold needs max or min")]
+#[case(&format!("{THRESHOLD}/max"), json!("2 GB"), "metric memory: \"2 GB\" is not a quantity")]
+#[case(&format!("{THRESHOLD}/min"), json!("3Gi"), "metric memory: no value can be")]
+#[case(&format!("{THRESHOLD}/gauge/series"), json!("9x"), "metric memory: \"9x\" is not the name of a series")]
+fn refuses(#[case] pointer: &str, #[case] value: Value, #[case] says: &str) {
+    let object = support::typed(support::with(pointer, Some(value)));
+    let message = validate::spec(&object.spec).unwrap_err();
+    assert!(message.contains(says), "{message}");
+    assert!(!message.contains('\n'), "one line: {message}");
+}
+
+#[test]
+fn both_kinds_of_a_metric_are_one_too_many() {
+    let threshold = support::full().pointer(THRESHOLD).cloned();
+    let object = support::typed(support::with("/spec/rollout/analysis/metrics/0/threshold", threshold));
+    assert!(validate::spec(&object.spec).unwrap_err().contains("exactly one of errorRatio, threshold"));
+}
+
+#[rstest]
+#[case("wine", true)]
+#[case("w", true)]
+#[case("wine-2", true)]
+#[case("2wine", false)]
+#[case("wine-", false)]
+#[case("Wine", false)]
+#[case("wine.red", false)]
+#[case("", false)]
+#[case("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", false)]
+fn names(#[case] name: &str, #[case] good: bool) {
+    assert_eq!(validate::name(name).is_ok(), good, "{name}");
+}
