@@ -19,15 +19,15 @@ pub(super) fn begin(
         return;
     }
     d.decisive = true;
+    let headline = format!("{} goes back to {}: {message}", c.version, stable.version);
     if let Some(candidate) = &mut d.status.candidate {
         candidate.phase = Phase::Retreating;
-        candidate.retreat =
-            Some(Retreat { reason: reason.as_str().to_owned(), message: message.clone(), reject });
+        candidate.retreat = Some(Retreat { reason: reason.as_str().to_owned(), message, reject });
     }
     if reject {
         d.status.verdict = Some(Verdict::Fail);
     }
-    d.report(Reason::RollingBack, format!("{} goes back to {}: {message}", c.version, stable.version));
+    d.report(Reason::RollingBack, headline);
 }
 
 /// Another spec came (or the stable one again). Without traffic there is nothing to wait for.
@@ -54,13 +54,12 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 
 fn finish(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, retreat: Option<Retreat>, target: &Revision) {
     d.decisive = true;
-    match retreat.filter(|r| r.reject) {
-        Some(r) => d.end(c, Outcome::RolledBack, Some((reason(&r.reason), r.message))),
-        None => {
-            d.end(c, Outcome::Superseded, None);
-            let message = format!("{} was superseded by {}", c.version, target.version());
-            d.note(false, Reason::Superseded, "Superseded", message);
-        }
+    if let Some(r) = retreat.filter(|r| r.reject) {
+        d.end(c, Outcome::RolledBack, Some((reason(&r.reason), r.message)));
+    } else {
+        d.end(c, Outcome::Superseded, None);
+        let message = format!("{} was superseded by {}", c.version, target.version());
+        d.note(false, Reason::Superseded, "Superseded", message);
     }
     match d.status.last_failed.clone().filter(|f| f.revision == target.id) {
         Some(failed) => steady::keep_rejected(d, stable, &failed),
