@@ -7,9 +7,9 @@
 //! - [`wine`]: the `ModelDeployment` of the tests, in its good and bad versions
 //! - [`load`]: bounded load through the gateway, counted by version
 //! - [`demo`]: `cargo demo`
-//! - [`rings`]: `cargo e2e`
 
 pub mod client;
+pub mod demo;
 pub mod images;
 pub mod install;
 pub mod load;

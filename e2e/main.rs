@@ -17,10 +17,13 @@ struct Arguments {
 enum What {
     /// A real Kubernetes on this machine
     Cluster(cluster::Arguments),
+    /// From nothing to a promotion and a rollback, before your eyes
+    Demo(serin_e2e::demo::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().what {
         What::Cluster(arguments) => cluster::run(arguments),
+        What::Demo(arguments) => serin_e2e::demo::run(&arguments),
     }
 }
