@@ -22,7 +22,7 @@ pub fn root(bed: &str) -> String {
 }
 
 /// Where the cgroup hierarchies are mounted: one with cgroup v2, one per
-/// controller with v1.
+/// controller with v1, and there sometimes one of v2 without controllers too.
 fn hierarchies() -> Vec<PathBuf> {
     if is_v2() {
         return vec![V2.into()];
@@ -36,8 +36,11 @@ fn is_v2() -> bool {
 }
 
 fn v1_hierarchies(table: &str) -> Vec<PathBuf> {
-    let mut points: Vec<PathBuf> =
-        table.lines().filter(|line| line.contains(" - cgroup ")).filter_map(mount_point).collect();
+    let mut points: Vec<PathBuf> = table
+        .lines()
+        .filter(|line| line.contains(" - cgroup ") || line.contains(" - cgroup2 "))
+        .filter_map(mount_point)
+        .collect();
     points.sort();
     points.dedup();
     points
@@ -177,7 +180,7 @@ mod tests {
 28 25 0:23 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
 29 25 0:25 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
 ";
-        let want = ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/pids"];
+        let want = ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"];
         assert_eq!(v1_hierarchies(table), want.map(PathBuf::from));
     }
 

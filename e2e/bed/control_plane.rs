@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{At as _, Error};
+use crate::network::Range;
 use crate::process::Process;
 use crate::state::{Kind, State, Tokens};
 use crate::tools::Tools;
@@ -96,7 +97,7 @@ pub fn configure(state: &State, tools: &Tools) -> Result<(), Error> {
     ];
     let mut table = String::new();
     for (token, user, group) in users {
-        table += &format!("{token},{user},{user},{group}\n");
+        table.extend([token, ",", user, ",", user, ",", group, "\n"]);
     }
     files::write_secret(&state.path("tokens.csv"), table)?;
     files::write(&state.path("audit-policy.yaml"), AUDIT_POLICY)?;
@@ -146,7 +147,7 @@ current-context: bed
 /// Where services get their addresses from. A control plane alone has no
 /// network; the range only has to be valid.
 fn service_range(state: &State) -> String {
-    state.range.map_or_else(|| "10.0.0.0/24".into(), |range| range.services())
+    state.range.map_or_else(|| "10.0.0.0/24".into(), Range::services)
 }
 
 fn service_ip(state: &State) -> String {

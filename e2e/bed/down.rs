@@ -3,6 +3,7 @@
 //! Works from the bed's name and folder alone, so that it also cleans up after
 //! an `up` that was killed halfway.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -92,18 +93,27 @@ fn remove_shim_sockets(dir: &Path) {
     }
 }
 
-/// The network plugins' library keeps its results in one fixed folder too, by
-/// the network's name and the sandbox's id.
+/// The network plugins' library keeps its results in one fixed folder too:
+/// `NETWORK-SANDBOX-INTERFACE`, one for our network and one for the loopback
+/// interface, whose network has the same name in every bed.
 fn remove_cni_results(name: &str) {
-    let prefix = format!("{}-", network::namespace(name));
-    for path in entries(Path::new("/var/lib/cni/results")) {
-        let rest = path.file_name().and_then(|file| file.to_str()?.strip_prefix(&prefix));
-        // Not those of a bed whose name only starts with ours.
-        let sandbox = rest.and_then(|rest| rest.split('-').next());
-        if sandbox.is_some_and(|id| id.len() == 64) {
+    let network = network::namespace(name);
+    let results = entries(Path::new("/var/lib/cni/results"));
+    let parsed: Vec<_> =
+        results.iter().filter_map(|path| Some((path, cni_result(path.file_name()?.to_str()?)?))).collect();
+    let ours: BTreeSet<&str> =
+        parsed.iter().filter(|(_, (of, _))| *of == network).map(|(_, (_, sandbox))| *sandbox).collect();
+    for (path, (_, sandbox)) in &parsed {
+        if ours.contains(sandbox) {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// The network and the sandbox of a result. A network's name may hold dashes.
+fn cni_result(file: &str) -> Option<(&str, &str)> {
+    let (rest, _interface) = file.rsplit_once('-')?;
+    rest.rsplit_once('-')
 }
 
 /// The kubelet links every container's log from `/var/log/containers`.
@@ -118,4 +128,16 @@ fn remove_log_links(dir: &Path) {
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_name_their_network_and_sandbox() {
+        assert_eq!(cni_result("serin-a-b-0123-eth0"), Some(("serin-a-b", "0123")));
+        assert_eq!(cni_result("cni-loopback-0123-lo"), Some(("cni-loopback", "0123")));
+        assert_eq!(cni_result("odd"), None);
+    }
 }

@@ -135,7 +135,7 @@ impl State {
     /// The address the bed's own processes are reached at, from the host and
     /// from pods.
     pub fn address(&self) -> Ipv4Addr {
-        self.range.map_or(Ipv4Addr::LOCALHOST, |range| range.node())
+        self.range.map_or(Ipv4Addr::LOCALHOST, Range::node)
     }
 
     pub fn socket(&self, port: u16) -> SocketAddr {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::control_plane as plane;
 use crate::error::Error;
 use crate::process::boot_id;
-use crate::state::{External, Ports, State};
+use crate::state::{External, Ports, State, Tokens};
 use crate::tools::{Progress, Tools};
 use crate::{
     Bed, Kind, cgroup, debian, dns, down, files, gateway, network, node, paths, prometheus, run, wait,
@@ -73,7 +73,7 @@ impl Bed {
             progress("taking the old bed down to make a new one");
         }
         down::clear(&options.name)?;
-        create(options, tools, progress)
+        create(options, &tools, progress)
     }
 }
 
@@ -82,7 +82,7 @@ pub fn require_root(what: &'static str) -> Result<(), Error> {
     if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot(what)) }
 }
 
-fn create(options: &Options, tools: Tools, progress: Progress) -> Result<Bed, Error> {
+fn create(options: &Options, tools: &Tools, progress: Progress) -> Result<Bed, Error> {
     let dir = paths::bed(&options.name);
     let mut state = State {
         name: options.name.clone(),
@@ -106,8 +106,8 @@ fn create(options: &Options, tools: Tools, progress: Progress) -> Result<Bed, Er
         state.ports = Ports::free()?;
         state.save()?;
     }
-    plane::configure(&state, &tools)?;
-    start(&state, &tools, progress)?;
+    plane::configure(&state, tools)?;
+    start(&state, tools, progress)?;
     state.ready = true;
     state.save()?;
     Ok(Bed::of(state))
@@ -139,7 +139,7 @@ fn start(state: &State, tools: &Tools, progress: Progress) -> Result<(), Error> 
     apply_folder(state, &tools.crds)?;
     let needs = ["etcd", "kube-apiserver", "kube-controller-manager"];
     // Without it no pod can be made in the namespace `default`.
-    wait::until("a service account", Duration::from_secs(60), &place, &needs, || {
+    wait::until("a service account", Duration::from_mins(1), &place, &needs, || {
         run::output(state.kubectl().args(["get", "serviceaccount", "default"])).is_ok()
     })?;
     run::output(state.kubectl().args([
@@ -208,7 +208,7 @@ fn external(name: &str, kubeconfig: &Path, earlier: Option<State>) -> Result<Bed
         ready: true,
         ports: Ports::default(),
         range: None,
-        tokens: Default::default(),
+        tokens: Tokens::default(),
         tools: None,
         external: Some(External {
             apiserver_url: url.trim().to_owned(),

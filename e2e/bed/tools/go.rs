@@ -58,7 +58,7 @@ fn version_flags() -> String {
     let mut flags = "-s -w".to_owned();
     for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
         for (name, value) in [("gitVersion", KUBERNETES), ("gitMajor", "1"), ("gitMinor", minor)] {
-            flags += &format!(" -X {package}.{name}={value}");
+            flags.extend([" -X ", package, ".", name, "=", value]);
         }
     }
     flags
