@@ -35,11 +35,13 @@ impl Bed {
         Self { state }
     }
 
-    /// The bed of that name, if it was brought up since the machine started.
+    /// The bed of that name, if it was brought up since the machine started; a
+    /// given cluster, whenever it was.
     pub fn find(name: &str) -> Option<Self> {
         paths::check_name(name).ok()?;
         let state = State::load(name)?;
-        (state.ready && state.is_from_this_boot()).then_some(Self { state })
+        let lives = state.kind == Kind::External || state.is_from_this_boot();
+        (state.ready && lives).then_some(Self { state })
     }
 
     /// Its name.

@@ -58,6 +58,9 @@ pub enum Error {
     /// A whole bed makes network namespaces and cgroups.
     #[error("{0} needs root; run it with sudo, or use --control-plane-only")]
     NotRoot(&'static str),
+    /// A given cluster without the file that says which.
+    #[error("to use a cluster that is there already, give its kubeconfig")]
+    NoKubeconfig,
     /// There is no bed of that name.
     #[error("there is no bed {0:?}; start it with: cargo cluster up --name {0}")]
     NoBed(String),

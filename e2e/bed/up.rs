@@ -47,6 +47,9 @@ impl Bed {
         if let Some(kubeconfig) = &options.kubeconfig {
             return external(&options.name, kubeconfig, earlier);
         }
+        if options.kind == Kind::External {
+            return Err(Error::NoKubeconfig);
+        }
         if let Some(state) = &earlier
             && state.kind != options.kind
         {
