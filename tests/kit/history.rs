@@ -97,7 +97,7 @@ async fn follow(api: Api<DynamicObject>, kind: &'static str, shared: Arc<Shared>
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                shared.note(kind, object, false)
+                shared.note(kind, object, false);
             }
             Ok(watcher::Event::Delete(object)) => shared.note(kind, object, true),
             Ok(watcher::Event::Init | watcher::Event::InitDone) => {}

@@ -6,58 +6,70 @@ use crate::invariants;
 use crate::operator::Operator;
 use crate::world::World;
 
-/// Lines of the operator's log and calls that are worth reading.
-const TAIL: usize = 40;
+/// Calls and lines of the log that are worth reading at once.
+const TAIL: usize = 25;
+/// Longest line shown at once.
+const WIDTH: usize = 180;
 
-/// All of it.
+/// The end of it, and where the rest is written.
 pub fn tell(world: &World) -> String {
-    let mut text = format!("--- namespace {}\n", world.namespace);
+    let calls: Vec<String> = world.proxy.calls().all().iter().map(ToString::to_string).collect();
+    let log = world.operator.as_ref().map(Operator::log).unwrap_or_default();
+    let lines: Vec<String> = log.lines().map(ToOwned::to_owned).collect();
+    let objects = objects(world);
+
+    let file = world.folder().join("story.txt");
+    let whole = [("objects", &objects), ("calls", &calls), ("log", &lines)]
+        .map(|(title, lines)| format!("=== {title}\n{}\n", lines.join("\n")));
+    std::fs::write(&file, whole.concat()).unwrap();
+
+    let mut text = format!("--- namespace {}; the whole story: {}\n", world.namespace, file.display());
+    append(&mut text, &objects);
+    let _ = writeln!(text, "--- the last calls of {}", calls.len());
+    append(&mut text, &calls[calls.len().saturating_sub(TAIL)..]);
+    let _ = writeln!(text, "--- the operator's last words");
+    let told: Vec<String> = lines.iter().filter(|line| !line.contains("\"DEBUG\"")).cloned().collect();
+    append(&mut text, &told[told.len().saturating_sub(TAIL)..]);
+    text
+}
+
+fn append(text: &mut String, lines: &[String]) {
+    for line in lines {
+        let short: String = line.chars().take(WIDTH).collect();
+        let _ = writeln!(text, "{short}");
+    }
+}
+
+fn objects(world: &World) -> Vec<String> {
     let now = world.history.now();
+    let mut lines = Vec::new();
     for model in now.all("ModelDeployment") {
-        let name = model["metadata"]["name"].as_str().unwrap_or_default();
-        let status = serde_saphyr::to_string(&model["status"]).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "--- ModelDeployment {name}, generation {}\n{status}",
-            model["metadata"]["generation"]
-        );
+        let mut status = model["status"].clone();
+        // Long, and never what a test is about.
+        status["stable"]["spec"] = serde_json::Value::Null;
+        let status = serde_saphyr::to_string(&status).unwrap_or_default();
+        lines.push(format!("ModelDeployment {} generation {}", model["metadata"]["name"], model["metadata"]["generation"]));
+        lines.extend(status.lines().map(|line| format!("  {line}")));
     }
     for deployment in now.all("Deployment") {
         let (meta, status) = (&deployment["metadata"], &deployment["status"]);
-        let _ = writeln!(
-            text,
+        lines.push(format!(
             "Deployment {} slot {} replicas {} available {} deleted {}",
             meta["name"],
             meta["labels"]["serin.dev/slot"],
             deployment["spec"]["replicas"],
             status["availableReplicas"],
             meta["deletionTimestamp"],
-        );
+        ));
     }
     for route in now.all("HTTPRoute") {
         let (meta, weights) = (&route["metadata"], invariants::weights(route));
-        let _ = writeln!(
-            text,
-            "HTTPRoute {} {weights:?} journal {} generation {} parents {}",
-            meta["name"],
-            meta["annotations"]["serin.dev/journal"],
-            meta["generation"],
-            route["status"]["parents"],
-        );
+        let journal = &meta["annotations"]["serin.dev/journal"];
+        lines.push(format!("HTTPRoute {} {weights:?} journal {journal} generation {}", meta["name"], meta["generation"]));
     }
     for pod in now.all("Pod") {
-        let _ = writeln!(text, "Pod {} {}", pod["metadata"]["name"], pod["status"]["phase"]);
+        let (name, image) = (&pod["metadata"]["name"], &pod["spec"]["containers"][0]["image"]);
+        lines.push(format!("Pod {name} {image} {}", pod["status"]["phase"]));
     }
-    let calls = world.proxy.calls().all();
-    let _ = writeln!(text, "--- the last calls of {}", calls.len());
-    for call in calls.iter().skip(calls.len().saturating_sub(TAIL)) {
-        let _ = writeln!(text, "{call}");
-    }
-    let log = world.operator.as_ref().map(Operator::log).unwrap_or_default();
-    let lines: Vec<&str> = log.lines().collect();
-    let _ = writeln!(text, "--- the operator's last words");
-    for line in lines.iter().skip(lines.len().saturating_sub(TAIL)) {
-        let _ = writeln!(text, "{line}");
-    }
-    text
+    lines
 }

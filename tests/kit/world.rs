@@ -1,7 +1,8 @@
 //! One test's world: a namespace of the shared control plane with its own operator, proxy, kubelet, gateway and
 //! Prometheus.
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 use serin_api::ModelDeployment;
 
 use crate::cluster::{Cluster, Turn, cluster, scratch};
+use crate::cost::Cost;
+use crate::fixtures::{NAME, image, wine};
 use crate::gateway::{Gateway, http_route};
 use crate::history::{History, Now};
 use crate::invariants;
@@ -21,6 +24,7 @@ use crate::kubelet::Kubelet;
 use crate::operator::{Launch, Operator};
 use crate::prometheus::{Load, Prometheus};
 use crate::proxy::{Call, Proxy};
+use crate::told::Told as _;
 use crate::{identity, story};
 
 /// On everything outside a test's namespace that belongs to a test.
@@ -113,6 +117,11 @@ impl World {
         self.operator.as_ref().unwrap()
     }
 
+    /// Where the logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The shared control plane.
     pub fn cluster(&self) -> &'static Cluster {
         self.cluster
@@ -188,9 +197,50 @@ impl World {
         self.history.now().model(name).unwrap()
     }
 
-    /// The state writes since a mark.
-    pub fn state_writes(&self, mark: usize) -> Vec<Call> {
-        self.proxy.calls().since(mark).into_iter().filter(Call::is_state_write).collect()
+    /// Deploys `wine` of that version and waits until it serves and the operator rests.
+    pub async fn serve(&self, version: &str) -> ModelDeployment {
+        self.apply(&wine(version)).await;
+        self.until_model(NAME, &format!("{version} serves"), 30, |model| model.serves(version)).await;
+        self.settled(Duration::from_secs(1)).await;
+        self.model(NAME)
+    }
+
+    /// UIDs of the pods of a version that are there now.
+    pub fn pods(&self, version: &str) -> BTreeSet<String> {
+        let image = image(version);
+        let now = self.history.now();
+        let of_version = now.all("Pod").filter(|pod| pod["spec"]["containers"][0]["image"] == image.as_str());
+        of_version.map(|pod| pod["metadata"]["uid"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Percent by slot, as the route says now.
+    pub fn weights(&self, name: &str) -> BTreeMap<String, i64> {
+        self.history.now().get("HTTPRoute", name).map(invariants::weights).unwrap_or_default()
+    }
+
+    /// The percentages of the slot that the present stable version did not begin in, one after the other, since there
+    /// was a stable version: the steps of the canaries.
+    pub fn steps(&self, name: &str) -> Vec<i64> {
+        let mut first = None;
+        let mut steps = Vec::new();
+        for change in self.history.all() {
+            if change.kind != "HTTPRoute" || change.name != name || change.gone {
+                continue;
+            }
+            let weights = invariants::weights(&change.object);
+            let full = weights.iter().find(|(_, weight)| **weight == 100).map(|(slot, _)| slot.clone());
+            let stable = first.get_or_insert_with(|| full.unwrap_or_default());
+            let share = weights.iter().find(|(slot, _)| *slot != stable).map_or(0, |(_, weight)| *weight);
+            if steps.last().copied().unwrap_or(0) != share {
+                steps.push(share);
+            }
+        }
+        steps
+    }
+
+    /// What the operator cost the apiserver since a mark.
+    pub fn cost_since(&self, mark: usize) -> Cost {
+        Cost::of(self.proxy.calls().since(mark))
     }
 
     /// Returns when the operator has written nothing for `rest`.
