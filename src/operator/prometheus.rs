@@ -87,13 +87,18 @@ impl Prometheus {
             base.set_path(&path);
         }
         let query = base.join("api/v1/query").map_err(|e| fail(&e.to_string()))?;
+        // The operator's image is empty: public roots are built in, mounted ones (SSL_CERT_FILE) are added.
+        let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
+        let mounted = rustls_native_certs::load_native_certs().certs;
+        let roots = public.chain(mounted).filter_map(|der| reqwest::Certificate::from_der(&der).ok());
         let http = reqwest::Client::builder()
+            .tls_certs_only(roots)
             .timeout(DEADLINE)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(4)
             .build()
-            .map_err(|e| fail(&e.to_string()))?;
+            .map_err(|e| fail(&format!("{e:?}")))?;
         Ok(Self { http, query })
     }
 
