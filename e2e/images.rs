@@ -1,4 +1,4 @@
-//! Static binaries, trained models, and images made from them. Everything lands under `target/e2e/`.
+//! Static binaries, trained models, and images made from them. Everything lands in `e2e` under the target directory.
 
 use std::{
     path::{Path, PathBuf},
@@ -109,12 +109,18 @@ impl Built {
 
 /// The repository this harness was built from.
 pub fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+/// Cargo's target directory.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
 }
 
 /// Builds binaries, trains models and writes images. What is up to date is not done again.
 pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
-    let out = repository().join("target/e2e");
+    let out = target().join("e2e");
     std::fs::create_dir_all(out.join("models"))?;
     say("building static binaries: serin, serin-agent, wine (release; some minutes the first time)");
     let bin = binaries()?;
@@ -174,7 +180,7 @@ fn binaries() -> Result<PathBuf, Error> {
     if !status.success() {
         return Err("the release build failed; its errors stand above".into());
     }
-    Ok(repository().join("target").join(target).join("release"))
+    Ok(self::target().join(target).join("release"))
 }
 
 fn train(wine: &Path, dir: &Path, version: Version) -> Result<Model, Error> {

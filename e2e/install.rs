@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Api, Client};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{Api, Client, api::ListParams};
 use serin_bed::Bed;
 
 use crate::{Error, client, images};
@@ -48,9 +48,25 @@ async fn available(kube: &Client, namespace: &str, name: &str) -> Result<(), Err
         let current = status.observed_generation >= generation;
         let ready = status.updated_replicas.unwrap_or(0) >= 1 && status.available_replicas.unwrap_or(0) >= 1;
         let settled = status.replicas == status.updated_replicas;
-        if current && ready && settled { Ok(()) } else { Err(format!("{status:?}")) }
+        if current && ready && settled { Ok(()) } else { Err(pods(kube, namespace).await) }
     })
     .await
+}
+
+/// Why the pods of a namespace are not ready, in one line.
+async fn pods(kube: &Client, namespace: &str) -> String {
+    let api: Api<Pod> = Api::namespaced(kube.clone(), namespace);
+    let Ok(list) = api.list(&ListParams::default()).await else { return "the pods cannot be listed".to_owned() };
+    let words = |p: Pod| {
+        let status = p.status.unwrap_or_default();
+        let container = status.container_statuses.unwrap_or_default().into_iter().next();
+        let (state, last) = container.map(|c| (c.state, c.last_state)).unwrap_or_default();
+        let waiting = state.and_then(|s| s.waiting).and_then(|w| w.reason).unwrap_or_default();
+        let said = last.and_then(|s| s.terminated).and_then(|t| t.message).unwrap_or_default();
+        let name = p.metadata.name.unwrap_or_default();
+        format!("{name} {} {waiting} {}", status.phase.unwrap_or_default(), said.trim())
+    };
+    list.items.into_iter().map(words).collect::<Vec<_>>().join("; ")
 }
 
 const STORE: &str = r"

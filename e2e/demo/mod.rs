@@ -65,7 +65,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Error> {
     }
     screen.finish();
     let timeline = timeline::lock(&timeline).clone();
-    let path = images::repository().join("target/demo/report.json");
+    let path = images::target().join("demo/report.json");
     let report = report::Report::of(&timeline);
     report.write(&path)?;
     report.print(&path);

@@ -60,8 +60,8 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     })
     .await?;
     let host = wine.host.clone().unwrap_or_default();
-    let report = images::repository().join("target/demo/load.jsonl");
-    std::fs::create_dir_all(images::repository().join("target/demo"))?;
+    let report = images::target().join("demo/load.jsonl");
+    std::fs::create_dir_all(images::target().join("demo"))?;
     let load = Load::start(bed, &built, &host, arguments.rps(), LOAD_SECONDS, &report)?;
     answered(&load, timeline, &built, Version::V1).await?;
     lock(timeline).done(&format!("answers at {} requests a second through the gateway", arguments.rps()));
