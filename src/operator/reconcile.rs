@@ -67,9 +67,12 @@ async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<
         report::report(ctx, &object, &plan.notes).await;
     }
 
+    let taken = ctx.taken.any(&object.owner);
     Ok(Action::requeue(match (applied, plan.recheck) {
-        _ if ctx.taken.any(&object.owner) => Duration::from_millis(100).max(plan.recheck.unwrap_or(Taken::recheck())),
+        // Found out just now: say so at once.
+        (Applied::Outrun, _) if taken => Duration::from_millis(50),
         (Applied::Outrun, _) => CACHE_LAG,
+        (Applied::Whole, recheck) if taken => recheck.map_or(Taken::recheck(), |r| r.min(Taken::recheck())),
         (Applied::Whole, Some(recheck)) => recheck,
         (Applied::Whole, None) => jittered(&object.owner.uid),
     }))

@@ -19,7 +19,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serin_api::{
     Candidate, HistoryEntry, LastFailed, ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Reason, Stable,
-    Step, TrafficMode, Verdict, validate,
+    Step, TrafficMode, Verdict, conditions, validate,
 };
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     plan::{Entry, Journal, Note, Plan, Weights, Write},
     report,
     revision::{self, Revision},
-    world::{ObservedDeployment, World},
+    world::{ObservedDeployment, PodTrouble, World},
 };
 
 /// Everything that a decision depends on.
@@ -117,6 +117,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
     }
 
     let target = Revision::of(input.spec);
+    d.call_by_name(&target);
     d.keep_stable();
     match (d.status.stable.clone(), d.status.candidate.clone()) {
         (None, Some(c)) if c.revision == target.id => start::first(&mut d, &c),
@@ -206,6 +207,12 @@ impl<'a> Draft<'a> {
         if let Some(r) = recheck {
             self.look_again(r);
         }
+        // Names that a stranger may bear are tried first: if one is taken, no pod was started for nothing.
+        self.writes.sort_by_key(|w| match w {
+            Write::CreateSlotService(_) => 0,
+            Write::SetWeights { uid: None, .. } => 1,
+            _ => 2,
+        });
         report::finish(&mut self.status, self.input);
         if self.status.verdict != self.input.status.verdict
             && matches!(self.status.verdict, Some(Verdict::NoData | Verdict::ProviderError))
@@ -329,10 +336,17 @@ impl<'a> Draft<'a> {
     fn remove_leftovers(&mut self) {
         let drain = i64::from(self.input.spec.availability.drain_seconds);
         let lost_traffic_at = self.status.history.first().map(|h| h.at);
+        let names = |status: &ModelDeploymentStatus, revision: &str| {
+            status.stable.as_ref().is_some_and(|s| s.revision == revision)
+                || status.candidate.as_ref().is_some_and(|c| c.revision == revision)
+        };
         for old in &self.input.world.deployments {
-            let named = self.status.stable.as_ref().is_some_and(|s| s.revision == old.revision)
-                || self.status.candidate.as_ref().is_some_and(|c| c.revision == old.revision);
-            if named || old.deleting {
+            if names(&self.status, &old.revision) || old.deleting {
+                continue;
+            }
+            // What the recorded status still names would be made again after a crash: its new word is written first.
+            if names(self.input.status, &old.revision) {
+                self.look_again(Duration::from_millis(50));
                 continue;
             }
             // A slot that still has weight by the route's word is somebody's traffic, whatever the status says.
@@ -342,15 +356,77 @@ impl<'a> Draft<'a> {
                 self.look_again(Duration::from_secs(1));
                 continue;
             }
-            let elapsed = lost_traffic_at.map_or(drain, |at| (self.now() - at).num_seconds());
-            // A whole second more: times are kept in whole seconds.
-            let left = drain + 1 - elapsed;
+            // A whole second more: times are kept in whole seconds. Without any outcome it never had traffic.
+            let left = lost_traffic_at.map_or(0, |at| drain + 1 - (self.now() - at).num_seconds());
             if drain == 0 || left <= 0 {
                 self.writes.push(Write::DeleteDeployment { name: old.name.clone(), uid: old.uid.clone() });
             } else {
                 self.look_again(Duration::from_secs(u64::try_from(left).unwrap_or(1)));
             }
         }
+    }
+
+    /// Words for people follow the spec; they are no part of a revision.
+    fn call_by_name(&mut self, target: &Revision) {
+        if let Some(s) = self.status.stable.as_mut().filter(|s| s.revision == target.id) {
+            s.version = target.version();
+            s.spec.model.version.clone_from(&target.spec.model.version);
+        }
+        if let Some(c) = self.status.candidate.as_mut().filter(|c| c.revision == target.id) {
+            c.version = target.version();
+        }
+    }
+
+    /// The most pods that a candidate may have where `low` are needed. By replica ratio each pod is traffic.
+    fn surplus(&self, low: i32) -> i32 {
+        match self.mode {
+            TrafficMode::Gateway => self.replicas.max(low),
+            TrafficMode::ReplicaRatio => low,
+        }
+    }
+
+    /// Whether the stable version has nothing available and will not have it by itself soon. A drained node is not
+    /// enough for this.
+    fn is_broken(&self, stable: &Stable) -> bool {
+        if self.replicas == 0 || self.world().available(&stable.revision) > 0 {
+            return false;
+        }
+        let trouble = self.world().of(&stable.revision).and_then(|d| d.trouble.as_ref());
+        let deadline = i64::from(self.input.spec.rollout.progress_deadline_seconds);
+        let ready = conditions::get(&self.input.status.conditions, conditions::Type::Ready);
+        let since = ready
+            .filter(|c| c.status == "False")
+            .and_then(|c| conditions::from_time(&c.last_transition_time));
+        matches!(trouble, Some(PodTrouble::CrashLoop { .. } | PodTrouble::ImagePull { .. }))
+            || since.is_some_and(|since| (self.now() - since).num_seconds() >= deadline)
+    }
+
+    /// The candidate starts over, without traffic.
+    fn back_to_start(&mut self) {
+        let now = self.now();
+        let steps = self.steps().len();
+        self.status.verdict = None;
+        if let Some(candidate) = &mut self.status.candidate {
+            candidate.phase = serin_api::Phase::Starting;
+            candidate.weight = 0;
+            candidate.step_index = 0;
+            candidate.step = format!("0/{steps}");
+            candidate.since = None;
+            candidate.analysis_from = None;
+            candidate.started_at = now;
+        }
+    }
+
+    /// A weight was written and is not confirmed. No state of its own worth a status write: it lasts milliseconds, and
+    /// the next write tells the rest.
+    fn wait_for_gateway(&mut self, c: &Candidate, weight: i32) {
+        if self.world().traffic.as_ref().is_some_and(|t| t.refused.is_some()) {
+            let message = format!("{}: {weight} % written, waiting for the gateway", c.version);
+            return self.report(Reason::WeightPending, message);
+        }
+        let resolved = self.status.resolved.take();
+        self.status = self.input.status.clone();
+        self.status.resolved = resolved;
     }
 
     /// The steps in force for the candidate.
