@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serin_api::conditions::Type;
 use serin_api::{Outcome, Verdict};
-use serin_tests::{Behaviour, Load, NAME, Told as _, World, wine};
+use serin_tests::{Behaviour, Change as _, Load, NAME, Told as _, World, wine};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_version_serves_as_soon_as_a_pod_is_ready() {
@@ -28,8 +28,7 @@ async fn good_version_is_promoted_in_four_steps_within_its_budget_of_writes() {
     let first_pods = world.pods("v1");
     let mark = world.proxy.calls().mark();
 
-    world.apply(&wine("v2")).await;
-    world.until_model(NAME, "v2 has traffic", 20, |m| m.tries("v2").is_some_and(|c| c.weight == 10)).await;
+    world.canary(&wine("v2")).await;
     assert_eq!(world.pods("v1"), first_pods, "a canary takes nothing away from the stable version");
     let candidates = world.pods("v2");
     let model = world.until_model(NAME, "v2 serves", 60, |m| m.serves("v2")).await;
@@ -52,8 +51,7 @@ async fn analysis_tick_writes_nothing() {
     world.serve("v1").await;
     // Long enough at one step for many ticks, with too little traffic for a verdict.
     world.prometheus.load("wine", Load { per_second: 1.0, error_permille: 0.0 });
-    world.apply(&serin_tests::Change::steps(wine("v2"), &[(20, 600)])).await;
-    world.until_model(NAME, "v2 has traffic", 20, |m| m.tries("v2").is_some_and(|c| c.weight == 20)).await;
+    world.canary(&wine("v2").steps(&[(20, 600)])).await;
     let read = |m: &serin_api::ModelDeployment| m.condition(Type::MetricsAvailable).0 == "True";
     world.until_model(NAME, "metrics are read", 20, read).await;
     world.settled(Duration::from_secs(2)).await;
@@ -72,8 +70,7 @@ async fn version_with_errors_is_rolled_back_and_the_stable_one_is_not_touched() 
     world.serve("v1").await;
     let pods = world.pods("v1");
     world.prometheus.load("wine:v2", Load::BAD);
-    world.apply(&serin_tests::Change::steps(wine("v2"), &[(10, 5), (50, 5)])).await;
-    world.until_model(NAME, "v2 has traffic", 20, |m| m.tries("v2").is_some_and(|c| c.weight == 10)).await;
+    world.canary(&wine("v2").steps(&[(10, 5), (50, 5)])).await;
     let mark = world.proxy.calls().mark();
 
     let model = world.until_model(NAME, "v2 is rejected", 30, |m| m.rejected("v2")).await;

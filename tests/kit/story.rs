@@ -48,7 +48,10 @@ fn objects(world: &World) -> Vec<String> {
         // Long, and never what a test is about.
         status["stable"]["spec"] = serde_json::Value::Null;
         let status = serde_saphyr::to_string(&status).unwrap_or_default();
-        lines.push(format!("ModelDeployment {} generation {}", model["metadata"]["name"], model["metadata"]["generation"]));
+        lines.push(format!(
+            "ModelDeployment {} generation {}",
+            model["metadata"]["name"], model["metadata"]["generation"]
+        ));
         lines.extend(status.lines().map(|line| format!("  {line}")));
     }
     for deployment in now.all("Deployment") {
@@ -65,7 +68,10 @@ fn objects(world: &World) -> Vec<String> {
     for route in now.all("HTTPRoute") {
         let (meta, weights) = (&route["metadata"], invariants::weights(route));
         let journal = &meta["annotations"]["serin.dev/journal"];
-        lines.push(format!("HTTPRoute {} {weights:?} journal {journal} generation {}", meta["name"], meta["generation"]));
+        lines.push(format!(
+            "HTTPRoute {} {weights:?} journal {journal} generation {}",
+            meta["name"], meta["generation"]
+        ));
     }
     for pod in now.all("Pod") {
         let (name, image) = (&pod["metadata"]["name"], &pod["spec"]["containers"][0]["image"]);

@@ -205,6 +205,15 @@ impl World {
         self.model(NAME)
     }
 
+    /// Applies a version on top of one that serves, and waits until it has the traffic of its first step.
+    pub async fn canary(&self, wanted: &ModelDeployment) -> ModelDeployment {
+        let version = wanted.spec.model.version.clone().unwrap();
+        let weight = wanted.spec.rollout.steps[0].weight;
+        self.apply(wanted).await;
+        let has_it = |m: &ModelDeployment| m.tries(&version).is_some_and(|c| c.weight == weight);
+        self.until_model(&wanted.name_any(), &format!("{version} has {weight} %"), 30, has_it).await
+    }
+
     /// UIDs of the pods of a version that are there now.
     pub fn pods(&self, version: &str) -> BTreeSet<String> {
         let image = image(version);

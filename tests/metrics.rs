@@ -1,0 +1,190 @@
+//! Prometheus fails in every way it can: a canary is held, never promoted, never rolled back for it, and goes on.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use serin_api::conditions::Type;
+use serin_api::{ModelDeployment, OnNoData, Verdict};
+use serin_tests::{Change as _, Load, NAME, Told as _, Trouble, World, wine};
+
+/// A candidate at its first step, with enough time there that trouble can begin before the second.
+fn candidate() -> ModelDeployment {
+    wine("v2").steps(&[(10, 3), (50, 1)])
+}
+
+fn verdict(model: &ModelDeployment) -> Option<Verdict> {
+    model.status.as_ref()?.verdict
+}
+
+/// The trouble begins at the first step; after `looks` more queries the weight is still the same; then the trouble
+/// ends, and the version is promoted.
+async fn holds_through(trouble: Trouble, looks: usize) {
+    let world = World::start().await;
+    world.serve("v1").await;
+    world.canary(&candidate()).await;
+    world.prometheus.trouble(trouble);
+    let asked = world.prometheus.asked();
+    world.until("several looks later", 60, |_| world.prometheus.asked() > asked + looks).await;
+    let model = world.model(NAME);
+    world.assert(model.tries("v2").is_some_and(|c| c.weight == 10), "it is held where it is");
+    world.assert(world.steps(NAME) == [10], &format!("{:?}", world.steps(NAME)));
+    world.prometheus.trouble(Trouble::None);
+    world.until_model(NAME, "v2 serves after the trouble", 60, |m| m.serves("v2")).await;
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_error_holds() {
+    holds_through(Trouble::ServerError, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn empty_result_holds() {
+    holds_through(Trouble::Empty, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nan_holds() {
+    holds_through(Trouble::NotNumbers, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_series_of_one_pod_hold() {
+    holds_through(Trouble::Twice, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_megabytes_hold() {
+    holds_through(Trouble::Huge, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_answer_holds() {
+    holds_through(Trouble::Slow, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redirect_holds() {
+    holds_through(Trouble::Redirect, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_json_holds() {
+    holds_through(Trouble::NotJson, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_of_another_shape_holds() {
+    holds_through(Trouble::OtherShape, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_query_holds() {
+    holds_through(Trouble::QueryError, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outage_is_told_held_and_survived() {
+    let mut world = World::start().await;
+    world.serve("v1").await;
+    world.canary(&candidate()).await;
+    world.prometheus.down();
+    let unavailable = |m: &ModelDeployment| m.condition(Type::MetricsAvailable).0 == "False";
+    let model = world.until_model(NAME, "the outage is told", 20, unavailable).await;
+    assert_eq!(verdict(&model), Some(Verdict::ProviderError));
+    world.settled(Duration::from_secs(5)).await;
+    world.assert(world.steps(NAME) == [10], &format!("{:?}", world.steps(NAME)));
+    world.prometheus.up().await;
+    world.until_model(NAME, "v2 serves after the outage", 60, |m| m.serves("v2")).await;
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_during_an_outage_changes_nothing() {
+    let mut world = World::start().await;
+    world.serve("v1").await;
+    world.canary(&candidate()).await;
+    world.prometheus.down();
+    world.operator().kill();
+    world.operator().spawn();
+    let unavailable = |m: &ModelDeployment| m.condition(Type::MetricsAvailable).0 == "False";
+    world.until_model(NAME, "the outage is told", 20, unavailable).await;
+    world.assert(world.steps(NAME) == [10], &format!("{:?}", world.steps(NAME)));
+    world.prometheus.up().await;
+    world.until_model(NAME, "v2 serves after the outage", 60, |m| m.serves("v2")).await;
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn candidate_that_nobody_can_watch_gets_no_traffic() {
+    let mut world = World::start().await;
+    world.serve("v1").await;
+    world.prometheus.down();
+    world.apply(&candidate()).await;
+    let told = |m: &ModelDeployment| m.condition(Type::Progressing).1 == "MetricsUnavailable";
+    world.until_model(NAME, "it says why it waits", 30, told).await;
+    world.settled(Duration::from_secs(4)).await;
+    world.assert(world.steps(NAME).is_empty(), &format!("{:?}", world.steps(NAME)));
+    world.prometheus.up().await;
+    world.until_model(NAME, "v2 serves", 60, |m| m.serves("v2")).await;
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samples_that_stopped_promote_nothing() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    world.canary(&wine("v2").steps(&[(10, 600)])).await;
+    world.prometheus.trouble(Trouble::Stale);
+    world.until_model(NAME, "the silence is told", 60, |m| verdict(m) == Some(Verdict::NoData)).await;
+    world.assert(world.steps(NAME) == [10], &format!("{:?}", world.steps(NAME)));
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_rolls_back_only_where_the_spec_says_so() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    let mut wanted = wine("v2").steps(&[(10, 600)]);
+    wanted.spec.rollout.analysis.on_no_data = OnNoData::Rollback;
+    wanted.spec.rollout.analysis.no_data_timeout_seconds = 10;
+    world.canary(&wanted).await;
+    world.prometheus.trouble(Trouble::ServerError);
+    let model = world.until_model(NAME, "v2 is rolled back", 60, |m| m.rejected("v2")).await;
+    assert_eq!(model.status.unwrap().last_failed.unwrap().reason, "MetricsUnavailable");
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_version_is_caught_after_an_outage() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    world.prometheus.load("wine:v2", Load::BAD);
+    world.apply(&candidate()).await;
+    world.until_model(NAME, "v2 has traffic", 20, |m| m.tries("v2").is_some_and(|c| c.weight == 10)).await;
+    world.prometheus.trouble(Trouble::ServerError);
+    let asked = world.prometheus.asked();
+    world.until("several looks later", 60, |_| world.prometheus.asked() > asked + 3).await;
+    world.assert(world.model(NAME).tries("v2").is_some(), "an outage rolls nothing back");
+    world.prometheus.trouble(Trouble::None);
+    world.until_model(NAME, "v2 is rejected", 30, |m| m.rejected("v2")).await;
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gauge_over_its_bound_rolls_back() {
+    let world = World::start().await;
+    world.prometheus.gauge("process_resident_memory_bytes", "wine", 1e9);
+    world.prometheus.gauge("process_resident_memory_bytes", "wine:v2", 3e9);
+    world.serve("v1").await;
+    let mut wanted = wine("v2").steps(&[(10, 600)]);
+    let memory = serde_json::json!({
+        "name": "memory", "threshold": {"gauge": {"series": "process_resident_memory_bytes"}, "max": "2Gi"},
+    });
+    wanted.spec.rollout.analysis.metrics.push(serde_json::from_value(memory).unwrap());
+    world.canary(&wanted).await;
+    let model = world.until_model(NAME, "v2 is rejected", 30, |m| m.rejected("v2")).await;
+    let message = model.status.unwrap().last_failed.unwrap().message;
+    assert!(message.contains("memory"), "{message}");
+    world.check_invariants();
+}
