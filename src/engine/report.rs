@@ -46,6 +46,14 @@ fn kind(reason: Reason) -> Kind {
     }
 }
 
+/// Whether the recorded headline says, of this generation, that work goes on.
+pub fn is_working(status: &ModelDeploymentStatus, generation: Option<i64>) -> bool {
+    let all = &status.conditions;
+    status.observed_generation == generation
+        && conditions::is_true(all, Type::Reconciling)
+        && !conditions::is_true(all, Type::Stalled)
+}
+
 /// MetricsAvailable: whether the analysis can read what it needs.
 pub fn metrics(status: &mut ModelDeploymentStatus, input: &Input<'_>, read: Result<(), String>) {
     let (state, reason, message) = match read {
@@ -71,15 +79,12 @@ pub fn metrics(status: &mut ModelDeploymentStatus, input: &Input<'_>, read: Resu
 
 /// What follows from the rest: Ready, ArtifactVerified, generation, traffic, scale.
 pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
-    let refused = input.world.traffic.as_ref().and_then(|t| t.refused.clone());
-    if let Some(why) = refused.as_ref().filter(|_| input.mode() == TrafficMode::Gateway) {
-        headline(status, input, Reason::RouteNotAccepted, &format!("the gateway refuses the route: {why}"));
-    }
+    let refused = input.world.traffic.as_ref().is_some_and(|t| t.refused.is_some());
     let available = status.stable.as_ref().map_or(0, |s| input.world.available(&s.revision));
     let wanted = input.spec.replicas;
     let (state, reason, message) = match &status.stable {
         None => (State::False, Reason::FirstDeployment, "nothing serves yet".to_owned()),
-        Some(_) if refused.is_some() => {
+        Some(_) if refused => {
             (State::False, Reason::RouteNotAccepted, "the gateway refuses the route".to_owned())
         }
         Some(s) if available >= wanted => (State::True, Reason::Complete, format!("{} serves", s.version)),

@@ -4,7 +4,7 @@ use chrono::Duration as Span;
 use serin_api::{Candidate, OnHorizon, OnNoData, Outcome, Phase, Reason, Stable, Step, Verdict};
 use serin_judge::State;
 
-use super::{Draft, retreat};
+use super::{Draft, retreat, start};
 use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
@@ -30,6 +30,12 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         let message = format!("its container crashed {restarts} times: {message}");
         return retreat::begin(d, stable, c, Reason::CrashLoop, message, true);
     }
+    // What is known to be bad stays bad, whether or not its pods are there at the moment.
+    if let Reading::Judged(j) = d.input.reading
+        && j.state == State::Fail
+    {
+        return failed(d, stable, c, j);
+    }
     if d.world().available(&c.revision) == 0 && d.world().available(&stable.revision) > 0 {
         return lost(d, stable, c);
     }
@@ -37,6 +43,9 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         d.world().traffic.as_ref().and_then(|t| t.journal.clone()).filter(|j| j.revision == c.revision);
     if journal.as_ref().is_some_and(|j| j.entry == Entry::Promote) {
         return promote(d, stable, c);
+    }
+    if d.replicas == 0 {
+        return start::asleep(d, stable, c, &Revision::of(d.input.spec));
     }
     let steps = d.steps();
     let Some(allowed) = assess(d, stable, c) else { return };
@@ -48,20 +57,20 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         // The weight was already written when a restart came between.
         return enter_step(d, c, &steps, n);
     }
+    // A weight that is not in force has proved nothing.
+    let weight = step(&steps, c.step_index).map_or(c.weight, |s| s.weight);
+    let ripe = held && d.in_force(Weights::to(c.slot, weight));
     match allowed {
-        Allowed::Promote if last && held => promote(d, stable, c),
-        Allowed::Promote | Allowed::Advance if held && !last => enter_step(d, c, &steps, c.step_index + 1),
-        _ => hold(d, c, &steps, &allowed),
+        Allowed::Promote if last && ripe => promote(d, stable, c),
+        Allowed::Promote | Allowed::Advance if ripe && !last => enter_step(d, c, &steps, c.step_index + 1),
+        _ => hold(d, stable, c, &steps, &allowed),
     }
 }
 
 /// Turns the reading into what it allows. `None`: the candidate is on its way back, nothing more to decide.
 fn assess(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> Option<Allowed> {
     match d.input.reading {
-        Reading::Judged(j) => {
-            remember(d, j);
-            assess_judgement(d, stable, c, j)
-        }
+        Reading::Judged(j) => assess_judgement(d, stable, c, j),
         Reading::Unavailable(why) => {
             d.status.verdict = Some(Verdict::ProviderError);
             report::metrics(&mut d.status, d.input, Err(why.clone()));
@@ -74,8 +83,7 @@ fn assess(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> Option<Allowed> 
 fn assess_judgement(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judgement) -> Option<Allowed> {
     match j.state {
         State::Fail => {
-            report::metrics(&mut d.status, d.input, Ok(()));
-            retreat::begin(d, stable, c, Reason::AnalysisFailed, j.summary.clone(), true);
+            failed(d, stable, c, j);
             None
         }
         State::NoData => {
@@ -100,6 +108,15 @@ fn assess_judgement(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judge
             Some(if j.unsuspicious { Allowed::Advance } else { Allowed::Hold })
         }
     }
+}
+
+/// The evidence says that it is worse. It is kept with the decision.
+fn failed(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judgement) {
+    report::metrics(&mut d.status, d.input, Ok(()));
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.evidence.clone_from(&j.evidence);
+    }
+    retreat::begin(d, stable, c, Reason::AnalysisFailed, j.summary.clone(), true);
 }
 
 /// The first blocks of evidence take a few scrapes to close; until then silence says nothing.
@@ -152,16 +169,20 @@ fn step(steps: &[Step], index: i32) -> Option<&Step> {
 }
 
 /// Stays at the present weight, re-asserting it if somebody changed it.
-fn hold(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], allowed: &Allowed) {
+fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allowed: &Allowed) {
     let weight = step(steps, c.step_index).map_or(c.weight, |s| s.weight);
     let next = step(steps, c.step_index + 1).map_or(100, |s| s.weight);
-    let (low, high) = (ramp::pods_for(d.mode, weight, d.replicas), ramp::pods_for(d.mode, next, d.replicas));
+    let low = ramp::pods_for(d.mode, weight, d.replicas);
+    let high = ramp::pods_for(d.mode, next, d.replicas).min(d.surplus(low)).max(low);
     let target = Revision::of(d.input.spec);
-    d.ensure(&c.revision, &target.spec, c.slot, low, high.max(low));
+    d.ensure(&c.revision, &target.spec, c.slot, low, high);
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) };
     d.weights(Weights::to(c.slot, weight), journal);
     d.look_again_at_next_tick();
     let (reason, why) = match d.status.verdict {
+        _ if d.is_broken(stable) => {
+            (Reason::StableUnavailable, "held: the stable version has no available pod to compare with")
+        }
         Some(Verdict::NoData) => (Reason::NoData, "held: the metrics are silent"),
         Some(Verdict::ProviderError) => (Reason::MetricsUnavailable, "held: Prometheus cannot be asked"),
         _ if horizon_over(d, c) && matches!(allowed, Allowed::Hold) => {
@@ -178,25 +199,24 @@ pub(super) fn enter_step(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], n: i3
     let Some(next) = step(steps, n).copied() else { return };
     let low = ramp::pods_for(d.mode, next.weight, d.replicas);
     let target = Revision::of(d.input.spec);
-    d.ensure(&c.revision, &target.spec, c.slot, low, d.replicas.max(low));
+    let found = d.ensure(&c.revision, &target.spec, c.slot, low, d.surplus(low)).cloned();
     d.look_again_at_next_tick();
-    if d.world().available(&c.revision) < low {
+    let available = d.world().available(&c.revision);
+    if available < low || available > d.surplus(low) {
         // Meanwhile the weight stays what it was.
         if let Some(present) = step(steps, c.step_index) {
             let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) };
             d.weights(Weights::to(c.slot, present.weight), journal);
         }
-        return d
-            .report(Reason::ScalingCandidate, format!("{}: adding pods for {} %", c.version, next.weight));
+        let (reason, why) = match found.and_then(|f| f.trouble) {
+            Some(trouble) => start::waiting(c, Some(&trouble), Reason::ScalingCandidate),
+            None => (Reason::ScalingCandidate, "they start".to_owned()),
+        };
+        return d.report(reason, format!("{}: adding pods for {} %: {why}", c.version, next.weight));
     }
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(n) };
     if !d.weights(Weights::to(c.slot, next.weight), journal) {
-        let message = format!("{}: {} % written, waiting for the gateway", c.version, next.weight);
-        // Not a state of its own worth a status write: it lasts milliseconds, and the next write tells the rest.
-        if d.world().traffic.as_ref().is_some_and(|t| t.refused.is_some()) {
-            d.report(Reason::WeightPending, message);
-        }
-        return;
+        return d.wait_for_gateway();
     }
     let now = d.now();
     let label = format!("{n}/{}", steps.len());
@@ -220,15 +240,6 @@ pub(super) fn enter_step(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], n: i3
     d.report(Reason::Analyzing, message);
 }
 
-/// Evidence into the status, but only together with something else that is written: a tick alone writes nothing.
-fn remember(d: &mut Draft<'_>, j: &Judgement) {
-    if j.state == State::Fail
-        && let Some(c) = &mut d.status.candidate
-    {
-        c.evidence.clone_from(&j.evidence);
-    }
-}
-
 fn judged<'a>(d: &Draft<'a>) -> Option<&'a Judgement> {
     match d.input.reading {
         Reading::Judged(j) => Some(j),
@@ -241,24 +252,16 @@ fn judged<'a>(d: &Draft<'a>) -> Option<&'a Judgement> {
 fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let target = Revision::of(d.input.spec);
     let low = ramp::pods_for(d.mode, c.weight, d.replicas);
-    d.ensure(&c.revision, &target.spec, c.slot, low, d.replicas.max(low));
+    d.ensure(&c.revision, &target.spec, c.slot, low, d.surplus(low));
     let message = format!("{} lost its last available pod; {} serves", c.version, stable.version);
     if !d.all_to(stable) {
         return;
     }
     d.decisive = true;
-    let now = d.now();
-    if let Some(candidate) = &mut d.status.candidate {
-        candidate.phase = Phase::Starting;
-        candidate.weight = 0;
-        candidate.step_index = 0;
-        candidate.step = format!("0/{}", d.status.resolved.as_ref().map_or(0, |r| r.steps.len()));
-        candidate.since = None;
-        candidate.analysis_from = None;
-        candidate.started_at = now;
-    }
-    d.note(true, Reason::CandidateUnavailable, "Weight0", message.clone());
-    d.report(Reason::CandidateUnavailable, message);
+    d.back_to_start();
+    d.note(true, Reason::CandidateUnavailable, "Weight0", message);
+    let (reason, message) = start::waiting(c, None, Reason::CandidateStarting);
+    d.report(reason, message);
 }
 
 /// All traffic to the pods that were tested. They become the stable version where they stand.
@@ -275,7 +278,7 @@ fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
     if !d.weights(Weights::to(c.slot, 100), journal) {
-        return;
+        return d.wait_for_gateway();
     }
     let message = format!("{} takes over from {}", c.version, stable.version);
     become_stable(d, c, Outcome::Promoted);

@@ -19,7 +19,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serin_api::{
     Candidate, HistoryEntry, LastFailed, ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Reason, Stable,
-    Step, TrafficMode, Verdict, conditions, validate,
+    Step, TrafficMode, Verdict, validate,
 };
 
 use crate::{
@@ -152,6 +152,7 @@ struct Draft<'a> {
     status: ModelDeploymentStatus,
     writes: Vec<Write>,
     notes: Vec<Note>,
+    headline: Option<(Reason, String)>,
     recheck: Option<Duration>,
     decisive: bool,
 }
@@ -165,6 +166,7 @@ impl<'a> Draft<'a> {
             status: input.status.clone(),
             writes: Vec::new(),
             notes: Vec::new(),
+            headline: None,
             recheck: None,
             decisive: false,
         }
@@ -177,9 +179,11 @@ impl<'a> Draft<'a> {
         self.input.now
     }
 
-    /// Sets the headline: reason and message of `Progressing` and its companions.
+    /// Sets the headline: reason and message of `Progressing` and its companions. The last one counts, and goes into
+    /// the conditions once, at the end: to and fro within one look would be a new transition time, and so a write, at
+    /// each look.
     fn report(&mut self, reason: Reason, message: impl Into<String>) {
-        report::headline(&mut self.status, self.input, reason, &message.into());
+        self.headline = Some((reason, message.into()));
     }
 
     fn note(&mut self, warning: bool, reason: Reason, action: impl Into<String>, message: impl Into<String>) {
@@ -213,6 +217,7 @@ impl<'a> Draft<'a> {
             Write::SetWeights { uid: None, .. } => 1,
             _ => 2,
         });
+        self.settle_headline();
         report::finish(&mut self.status, self.input);
         if self.status.verdict != self.input.status.verdict
             && matches!(self.status.verdict, Some(Verdict::NoData | Verdict::ProviderError))
@@ -226,6 +231,26 @@ impl<'a> Draft<'a> {
             notes: self.notes,
             recheck: self.recheck,
             decisive: self.decisive,
+        }
+    }
+
+    fn settle_headline(&mut self) {
+        let refused = self.world().traffic.as_ref().and_then(|t| t.refused.clone());
+        let refused = refused.filter(|_| self.mode == TrafficMode::Gateway);
+        let headline = match (self.headline.take(), refused) {
+            // What the user has to change comes first.
+            (Some(wrong @ (Reason::InvalidSpec | Reason::NameTaken, _)), _) => Some(wrong),
+            (_, Some(why)) => {
+                Some((Reason::RouteNotAccepted, format!("the gateway refuses the route: {why}")))
+            }
+            (Some(headline), None) => Some(headline),
+            (None, None) if report::is_working(&self.status, self.input.generation) => None,
+            (None, None) => {
+                Some((Reason::WeightPending, "weights were written, waiting for the gateway".to_owned()))
+            }
+        };
+        if let Some((reason, message)) = headline {
+            report::headline(&mut self.status, self.input, reason, &message);
         }
     }
 
@@ -385,20 +410,12 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether the stable version has nothing available and will not have it by itself soon. A drained node is not
-    /// enough for this.
+    /// Whether the stable version has nothing available and says itself that it will not have it soon. A drained node
+    /// is not enough for this.
     fn is_broken(&self, stable: &Stable) -> bool {
-        if self.replicas == 0 || self.world().available(&stable.revision) > 0 {
-            return false;
-        }
         let trouble = self.world().of(&stable.revision).and_then(|d| d.trouble.as_ref());
-        let deadline = i64::from(self.input.spec.rollout.progress_deadline_seconds);
-        let ready = conditions::get(&self.input.status.conditions, conditions::Type::Ready);
-        let since = ready
-            .filter(|c| c.status == "False")
-            .and_then(|c| conditions::from_time(&c.last_transition_time));
-        matches!(trouble, Some(PodTrouble::CrashLoop { .. } | PodTrouble::ImagePull { .. }))
-            || since.is_some_and(|since| (self.now() - since).num_seconds() >= deadline)
+        self.world().available(&stable.revision) == 0
+            && matches!(trouble, Some(PodTrouble::CrashLoop { .. } | PodTrouble::ImagePull { .. }))
     }
 
     /// The candidate starts over, without traffic.
@@ -419,14 +436,16 @@ impl<'a> Draft<'a> {
 
     /// A weight was written and is not confirmed. No state of its own worth a status write: it lasts milliseconds, and
     /// the next write tells the rest.
-    fn wait_for_gateway(&mut self, c: &Candidate, weight: i32) {
-        if self.world().traffic.as_ref().is_some_and(|t| t.refused.is_some()) {
-            let message = format!("{}: {weight} % written, waiting for the gateway", c.version);
-            return self.report(Reason::WeightPending, message);
-        }
+    fn wait_for_gateway(&mut self) {
         let resolved = self.status.resolved.take();
         self.status = self.input.status.clone();
         self.status.resolved = resolved;
+        self.headline = None;
+    }
+
+    /// Whether exactly these weights are written and confirmed.
+    fn in_force(&self, weights: Weights) -> bool {
+        self.world().traffic.as_ref().is_some_and(|t| t.confirmed && t.weights == weights)
     }
 
     /// The steps in force for the candidate.

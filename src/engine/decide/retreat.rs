@@ -3,7 +3,7 @@
 
 use serin_api::{Candidate, Outcome, Phase, Reason, Retreat, Stable, Verdict};
 
-use super::{Draft, steady};
+use super::{Draft, start, steady};
 use crate::{plan::Weights, revision::Revision};
 
 /// Decides on the way back. Only the status is written; the weight follows in the next pass.
@@ -15,11 +15,8 @@ pub(super) fn begin(
     message: String,
     reject: bool,
 ) {
-    if nowhere_to_go(d, stable, c) {
-        return;
-    }
     d.decisive = true;
-    let headline = format!("{} goes back to {}: {message}", c.version, stable.version);
+    let headline = going_back(stable, c, &message);
     if let Some(candidate) = &mut d.status.candidate {
         candidate.phase = Phase::Retreating;
         candidate.retreat = Some(Retreat { reason: reason.as_str().to_owned(), message, reject });
@@ -27,7 +24,13 @@ pub(super) fn begin(
     if reject {
         d.status.verdict = Some(Verdict::Fail);
     }
-    d.report(Reason::RollingBack, headline);
+    if !nowhere_to_go(d, stable, c, &Revision::of(d.input.spec)) {
+        d.report(Reason::RollingBack, headline);
+    }
+}
+
+fn going_back(stable: &Stable, c: &Candidate, why: &str) -> String {
+    format!("{} goes back to {}: {why}", c.version, stable.version)
 }
 
 /// Another spec came (or the stable one again). Without traffic there is nothing to wait for.
@@ -42,13 +45,14 @@ pub(super) fn superseded(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, targ
 
 /// Weight to 0, wait until it is confirmed, and only then forget the candidate.
 pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    if nowhere_to_go(d, stable, c) {
+    let target = Revision::of(d.input.spec);
+    if nowhere_to_go(d, stable, c, &target) {
         return;
     }
     if !d.all_to(stable) {
-        return;
+        let why = c.retreat.as_ref().map_or("", |r| &r.message);
+        return d.report(Reason::RollingBack, going_back(stable, c, why));
     }
-    let target = Revision::of(d.input.spec);
     finish(d, stable, c, c.retreat.clone(), &target);
 }
 
@@ -64,15 +68,23 @@ fn finish(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, retreat: Option<Ret
     match d.status.last_failed.clone().filter(|f| f.revision == target.id) {
         Some(failed) => steady::keep_rejected(d, stable, &failed),
         None if stable.revision == target.id => steady::keep(d, stable),
-        None => d.report(Reason::Draining, format!("{} is next", target.version())),
+        None => start::wait_for_slot(d, target),
     }
     d.look_again(std::time::Duration::from_millis(50));
 }
 
 /// The stable version has nothing available while the candidate has: sending traffic back would make it worse (the
 /// outage of Flagger issue 1898). Held, and said.
-fn nowhere_to_go(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
-    let nowhere = d.world().available(&stable.revision) == 0 && d.world().available(&c.revision) > 0;
+fn nowhere_to_go(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, target: &Revision) -> bool {
+    // A third version is a repair, and must not wait for the health of what it repairs: as long as not everything is
+    // served by the candidate, the little that is lost until the third one is there is the smaller loss.
+    let in_force = d.world().traffic.as_ref().map_or(0, |t| t.weights.of(c.slot));
+    let repair = target.id != c.revision && target.id != stable.revision && in_force < 100;
+    // With no pods asked for, none will come: then nobody waits for the traffic.
+    let nowhere = d.replicas > 0
+        && !repair
+        && d.world().available(&stable.revision) == 0
+        && d.world().available(&c.revision) > 0;
     if nowhere {
         d.look_again_at_next_tick();
         let message = format!(

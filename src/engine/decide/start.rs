@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::Duration as Span;
+use chrono::{DateTime, Duration as Span, Utc};
 use serin_api::{Candidate, Outcome, Phase, Reason, Resolved, Slot, Stable, Verdict};
 
 use super::{Draft, canary};
@@ -21,16 +21,20 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
             d.all_to(&stable);
         }
         d.look_again(Duration::from_secs(1));
-        let message =
-            format!("{} waits until the former revision has finished its requests", target.version());
-        return d.report(Reason::Draining, message);
+        return wait_for_slot(d, target);
     };
     d.decisive = true;
     if let Some(asked) = d.retry_asked(&target.id) {
         d.status.handled_retry = Some(asked);
     }
     let rollout = &d.input.spec.rollout;
-    let steps = if rollout.steps.is_empty() { None } else { Some(rollout.steps.clone()) };
+    let steps = match &d.status.stable {
+        // Nothing serves: there is nothing to compare with, and nothing to lose. No step at all says so, also when the
+        // stable version is asked for pods before this one has any.
+        Some(s) if d.replicas == 0 || d.world().available(&s.revision) == 0 => Some(Vec::new()),
+        _ if rollout.steps.is_empty() => None,
+        _ => Some(rollout.steps.clone()),
+    };
     let candidate = Candidate {
         revision: target.id.clone(),
         version: target.version(),
@@ -61,6 +65,12 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
     }
 }
 
+/// The next one has to wait until the one before it has gone.
+pub(super) fn wait_for_slot(d: &mut Draft<'_>, target: &Revision) {
+    let message = format!("{} waits until the former revision has finished its requests", target.version());
+    d.report(Reason::Draining, message);
+}
+
 /// The slot for a new candidate: the one that the stable version does not have, once nobody else's pods bear it.
 /// `None`: not yet.
 fn free_slot(d: &Draft<'_>, target: &Revision) -> Option<Slot> {
@@ -82,7 +92,8 @@ pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Stable };
     d.weights(Weights::to(c.slot, 100), journal);
     let Some(found) = found else {
-        return d.report(Reason::FirstDeployment, format!("{} starts", c.version));
+        let (reason, message) = waiting(c, None, Reason::FirstDeployment);
+        return d.report(reason, message);
     };
     if found.available >= 1 || d.replicas == 0 {
         d.decisive = true;
@@ -91,7 +102,7 @@ pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
         return;
     }
     let (reason, message) = waiting(c, found.trouble.as_ref(), Reason::FirstDeployment);
-    let left = deadline(d, c);
+    let left = deadline(d, c.started_at);
     if left.is_zero() {
         // Nothing to go back to: it is kept, and so is the wish. The next spec takes over at once.
         return d.report(Reason::ProgressDeadlineExceeded, message);
@@ -104,34 +115,124 @@ pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
 pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let target = Revision::of(d.input.spec);
     if d.replicas == 0 {
-        return nothing_serves(d, c, &target);
+        return match &d.status.resolved {
+            Some(resolved) if resolved.steps.is_empty() => nothing_serves(d, c, &target),
+            _ => asleep(d, stable, c, &target),
+        };
+    }
+    if d.world().of(&c.revision).is_some_and(|found| found.replicas == 0) && wake(d, stable, c) {
+        return;
+    }
+    let stable_is_there = d.world().available(&stable.revision) > 0;
+    let steps = &d.input.spec.rollout.steps;
+    if stable_is_there && d.status.resolved.as_ref().is_some_and(|r| r.steps.is_empty()) {
+        // It came back meanwhile: now there is something to compare with.
+        d.status.resolved = (!steps.is_empty()).then(|| Resolved { steps: steps.clone() });
     }
     let first_weight = d.steps().first().map_or(ramp::FIRST_RUNG_UNKNOWN, |s| s.weight);
     let low = ramp::pods_for(d.mode, first_weight, d.replicas);
-    let found = d.ensure(&c.revision, &target.spec, c.slot, low, d.replicas.max(low)).cloned();
+    let found = d.ensure(&c.revision, &target.spec, c.slot, low, d.surplus(low)).cloned();
     let Some(found) = found else {
         d.all_to(stable);
-        return d
-            .report(Reason::CandidateStarting, format!("{} starts; {} serves", c.version, stable.version));
+        let (reason, message) = waiting(c, None, Reason::CandidateStarting);
+        return d.report(reason, message);
     };
     if let Some(PodTrouble::CrashLoop { restarts, message }) = &found.trouble {
         let message = format!("its container crashed {restarts} times and never had traffic: {message}");
         return reject(d, stable, c, Reason::CrashLoop, message);
     }
     if found.available < low {
-        let (reason, message) = waiting(c, found.trouble.as_ref(), Reason::CandidateStarting);
-        let left = deadline(d, c);
-        if left.is_zero() {
-            let seconds = d.input.spec.rollout.progress_deadline_seconds;
-            let why =
-                if reason == Reason::CandidateStarting { Reason::ProgressDeadlineExceeded } else { reason };
-            return reject(d, stable, c, why, format!("not available within {seconds} s: {message}"));
+        return not_yet(d, stable, c, found.trouble.as_ref());
+    }
+    if !stable_is_there {
+        let was_never_there = d.status.resolved.as_ref().is_some_and(|r| r.steps.is_empty());
+        if was_never_there || d.is_broken(stable) {
+            return take_over(d, stable, c);
         }
-        d.look_again(left);
         d.all_to(stable);
-        return d.report(reason, message);
+        d.look_again_at_next_tick();
+        let message =
+            format!("{} waits until {} has an available pod to compare with", c.version, stable.version);
+        return d.report(Reason::StableUnavailable, message);
     }
     first_weight_for(d, stable, c);
+}
+
+/// Not available (any more): it has its time, and is given up after it.
+fn not_yet(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, trouble: Option<&PodTrouble>) {
+    let (reason, message) = waiting(c, trouble, Reason::CandidateStarting);
+    let mut left = deadline(d, c.started_at);
+    // It was available and only waited for Prometheus: what it lacks now it lacks since now (a drained node, more pods
+    // asked for), and its time begins again.
+    if d.status.verdict == Some(Verdict::ProviderError) {
+        d.status.verdict = None;
+        restart_clock(d);
+        left = deadline(d, d.now());
+    }
+    if left.is_zero() {
+        let seconds = d.input.spec.rollout.progress_deadline_seconds;
+        let why = if reason == Reason::CandidateStarting { Reason::ProgressDeadlineExceeded } else { reason };
+        return reject(d, stable, c, why, format!("not available within {seconds} s: {message}"));
+    }
+    d.look_again(left);
+    d.all_to(stable);
+    d.report(reason, message);
+}
+
+/// Scaled to zero before its verdict: nothing is decided while nothing can be seen.
+pub(super) fn asleep(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, target: &Revision) {
+    d.ensure(&c.revision, &target.spec, c.slot, 0, 0);
+    if d.all_to(stable) && c.phase != Phase::Starting {
+        d.decisive = true;
+        d.back_to_start();
+    }
+    d.report(
+        Reason::CandidateStarting,
+        format!("replicas is 0: {} waits until something serves again", c.version),
+    );
+}
+
+/// Pods are asked for again. The time to become available runs from here, which is recorded before the pods are: after
+/// a restart it could no longer be told. `true`: not yet.
+fn wake(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
+    if d.now() - c.started_at <= Span::seconds(WAKING_SECONDS) {
+        return false;
+    }
+    d.all_to(stable);
+    restart_clock(d);
+    let (reason, message) = waiting(c, None, Reason::CandidateStarting);
+    d.report(reason, message);
+    d.look_again(Duration::from_millis(50));
+    true
+}
+
+/// Within so many seconds a recorded start counts as now. Below the least deadline.
+const WAKING_SECONDS: i64 = 5;
+
+fn restart_clock(d: &mut Draft<'_>) {
+    let now = d.now();
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.started_at = now;
+    }
+}
+
+/// The stable version is broken and this one is available: as with the first revision there is nothing to compare with
+/// and nothing to protect. A repair must not wait for the health of what it repairs.
+fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    d.decisive = true;
+    let target = Revision::of(d.input.spec);
+    d.ensure(&c.revision, &target.spec, c.slot, d.replicas, d.replicas);
+    let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
+    if d.weights(Weights::to(c.slot, 100), journal) {
+        canary::become_stable(d, c, Outcome::Deployed);
+        let message =
+            format!("{} serves, without a canary: {} had no available pod", c.version, stable.version);
+        d.note(true, Reason::StableUnavailable, "Deployed", message);
+    } else {
+        let message =
+            format!("{} takes over: {} has no available pod to compare with", c.version, stable.version);
+        d.report(Reason::StableUnavailable, message);
+    }
 }
 
 /// Available: the first step may begin, if the metrics can be read at all. A canary that nobody watches is only harm.
@@ -146,8 +247,9 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
             d.all_to(stable);
             d.status.verdict = Some(Verdict::ProviderError);
             d.look_again_at_next_tick();
-            let message = format!("{} is ready but gets no traffic: {why}", c.version);
             report::metrics(&mut d.status, d.input, Err(why.clone()));
+            // What exactly went wrong stands in MetricsAvailable, once: the text may differ at each attempt.
+            let message = format!("{} is ready but gets no traffic: Prometheus cannot be asked", c.version);
             return d.report(Reason::MetricsUnavailable, message);
         }
         (Reading::Judged(_) | Reading::NotAsked, None) => {
@@ -160,8 +262,11 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
             );
         }
     };
-    let steps = ramp::steps(&d.input.spec.rollout, first);
-    let steps = if d.status.resolved.is_some() { d.steps() } else { steps };
+    if matches!(d.input.reading, Reading::Baseline { .. }) {
+        report::metrics(&mut d.status, d.input, Ok(()));
+    }
+    let recorded = d.steps();
+    let steps = if recorded.is_empty() { ramp::steps(&d.input.spec.rollout, first) } else { recorded };
     d.status.resolved = Some(Resolved { steps: steps.clone() });
     canary::enter_step(d, c, &steps, 1);
 }
@@ -193,7 +298,7 @@ fn reject(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, mes
     }
 }
 
-fn waiting(c: &Candidate, trouble: Option<&PodTrouble>, otherwise: Reason) -> (Reason, String) {
+pub(super) fn waiting(c: &Candidate, trouble: Option<&PodTrouble>, otherwise: Reason) -> (Reason, String) {
     match trouble {
         Some(PodTrouble::CrashLoop { restarts, message }) => {
             (Reason::CrashLoop, format!("{}: the container crashed {restarts} times: {message}", c.version))
@@ -208,7 +313,7 @@ fn waiting(c: &Candidate, trouble: Option<&PodTrouble>, otherwise: Reason) -> (R
     }
 }
 
-fn deadline(d: &Draft<'_>, c: &Candidate) -> Duration {
-    let end = c.started_at + Span::seconds(i64::from(d.input.spec.rollout.progress_deadline_seconds));
+fn deadline(d: &Draft<'_>, since: DateTime<Utc>) -> Duration {
+    let end = since + Span::seconds(i64::from(d.input.spec.rollout.progress_deadline_seconds));
     (end - d.now()).to_std().unwrap_or(Duration::ZERO)
 }
