@@ -1,0 +1,135 @@
+//! What is built: the parts that users and clusters rely on.
+
+use serde_json::{Value, json};
+use serin_api::{ModelDeploymentSpec, Slot};
+use serin_engine::{
+    Revision, Weights,
+    build::{self, Owner},
+    plan::{Entry, Journal},
+    revision,
+};
+
+const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn spec(uri: &str, extra: &Value) -> ModelDeploymentSpec {
+    let mut v = json!({
+        "model": {"version": "v7", "artifact": {"uri": uri, "digest": DIGEST}},
+        "server": {"image": "registry.example/wine@sha256:00"},
+    });
+    for (k, x) in extra.as_object().unwrap() {
+        v[k] = x.clone();
+    }
+    serde_json::from_value(v).unwrap()
+}
+
+fn owner(spec: &ModelDeploymentSpec) -> Owner<'_> {
+    Owner { name: "wine", namespace: "cellar", uid: "uid-1", spec }
+}
+
+fn deployment(spec: &ModelDeploymentSpec) -> Value {
+    let r = Revision::of(spec);
+    build::deployment(&owner(spec), &r.id, &r.spec, Slot::B, 3, "agent:1").unwrap()
+}
+
+#[test]
+fn the_model_is_verified_before_the_server_starts() {
+    let d = deployment(&spec("https://models.example/wine.bin", &json!({})));
+    let pod = &d["spec"]["template"]["spec"];
+    let fetch = &pod["initContainers"][0];
+    assert_eq!(fetch["image"], "agent:1");
+    let args: Vec<&str> = fetch["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(
+        args,
+        ["fetch", "--uri", "https://models.example/wine.bin", "--digest", DIGEST, "--output", "/mnt/models/model"]
+    );
+    assert_eq!(pod["containers"][0]["volumeMounts"][0]["readOnly"], true);
+    assert_eq!(pod["automountServiceAccountToken"], false);
+}
+
+#[test]
+fn a_claim_is_mounted_read_only_and_read_as_a_file() {
+    let d = deployment(&spec("pvc://models/wine/v3.bin", &json!({})));
+    let pod = &d["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"][1]["persistentVolumeClaim"], json!({"claimName": "models", "readOnly": true}));
+    assert_eq!(pod["initContainers"][0]["args"][2], "file:///mnt/claim/wine/v3.bin");
+}
+
+#[test]
+fn no_container_may_escalate() {
+    let d = deployment(&spec("https://m.example/x", &json!({})));
+    let pod = &d["spec"]["template"]["spec"];
+    for c in [&pod["initContainers"][0], &pod["containers"][0]] {
+        assert_eq!(c["securityContext"]["allowPrivilegeEscalation"], false);
+        assert_eq!(c["securityContext"]["capabilities"]["drop"], json!(["ALL"]));
+    }
+}
+
+#[test]
+fn pods_say_where_prometheus_finds_them() {
+    let extra = json!({"server": {"image": "x", "ports": {"http": 9000, "metrics": 9001, "metricsPath": "/m"}}});
+    let d = deployment(&spec("https://m.example/x", &extra));
+    assert_eq!(
+        d["spec"]["template"]["metadata"]["annotations"],
+        json!({"prometheus.io/scrape": "true", "prometheus.io/port": "9001", "prometheus.io/path": "/m"})
+    );
+    let ports = &d["spec"]["template"]["spec"]["containers"][0]["ports"];
+    assert_eq!(ports[0]["containerPort"], 9000);
+}
+
+#[test]
+fn readiness_is_asked_for_unless_the_user_says_how() {
+    let probe = |extra: &Value| {
+        let d = deployment(&spec("https://m.example/x", extra));
+        d["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"].clone()
+    };
+    assert_eq!(probe(&json!({})), "/readyz");
+    assert_eq!(probe(&json!({"server": {"image": "x", "probes": {"readiness": {"path": "/ok"}}}})), "/ok");
+    assert_eq!(probe(&json!({"server": {"image": "x", "probes": {"liveness": {"path": "/ok"}}}})), Value::Null);
+}
+
+#[test]
+fn a_word_for_people_is_no_new_revision_and_everything_else_is() {
+    let base = spec("https://m.example/x", &json!({}));
+    let mut renamed = base.clone();
+    renamed.model.version = Some("v8".to_owned());
+    assert_eq!(Revision::of(&base).id, Revision::of(&renamed).id);
+    let mut scaled = base.clone();
+    scaled.replicas = 9;
+    assert_eq!(Revision::of(&base).id, Revision::of(&scaled).id);
+    let mut other = base.clone();
+    other.server.args.push("--verbose".to_owned());
+    assert_ne!(Revision::of(&base).id, Revision::of(&other).id);
+}
+
+/// The hash is part of the product: if this fails, an upgrade of the operator restarts every model server.
+#[test]
+fn the_revision_of_a_known_spec_never_changes() {
+    assert_eq!(Revision::of(&spec("https://m.example/x", &json!({}))).id, KNOWN);
+    assert_eq!(revision::child_name("wine", "uid-1", KNOWN).len(), "wine-".len() + 10);
+}
+const KNOWN: &str = "r1-9bc4e424bf";
+
+#[test]
+fn the_route_always_names_both_slots() {
+    let extra = json!({"traffic": {"gateway": {"parentRefs": [{"name": "gw", "namespace": "infra"}]}}});
+    let spec = spec("https://m.example/x", &extra);
+    let gateway = spec.traffic.gateway.clone().unwrap();
+    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(2) };
+    let r = build::route(&owner(&spec), &gateway, Weights::to(Slot::B, 25), &journal, Some("route-uid"));
+    let backends = &r["spec"]["rules"][0]["backendRefs"];
+    assert_eq!((&backends[0]["name"], &backends[0]["weight"]), (&json!("wine-a"), &json!(75)));
+    assert_eq!((&backends[1]["name"], &backends[1]["weight"]), (&json!("wine-b"), &json!(25)));
+    assert_eq!(r["metadata"]["uid"], "route-uid");
+    assert_eq!(r["metadata"]["annotations"]["serin.dev/journal"], "r1-x/2");
+    assert_eq!(Journal::parse("r1-x/2"), Some(journal));
+}
+
+#[test]
+fn without_a_gateway_the_selector_is_the_switch() {
+    let spec = spec("https://m.example/x", &json!({}));
+    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };
+    let selector = |w| build::ratio_service(&owner(&spec), w, &journal, None)["spec"]["selector"].clone();
+    assert_eq!(selector(Weights::to(Slot::A, 100))["serin.dev/slot"], "a");
+    assert_eq!(selector(Weights::to(Slot::B, 100))["serin.dev/slot"], "b");
+    assert_eq!(selector(Weights::to(Slot::B, 25)).get("serin.dev/slot"), None);
+}
