@@ -50,6 +50,17 @@ impl Version {
         }
     }
 
+    /// What people call it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::BadFeatures => "v3",
+            Self::Slow => "v3-slow",
+            Self::Crashing => "v3-crashing",
+        }
+    }
+
     /// Hyper-parameters for `wine train`; `None`: made from another file.
     const fn training(self) -> Option<&'static [&'static str]> {
         match self {

@@ -53,7 +53,7 @@ impl Wine {
         let model = built.model(version)?;
         let mut spec = json!({
             "model": {
-                "version": version.file(),
+                "version": version.label(),
                 "artifact": {"uri": install::model_uri(&self.namespace, version), "digest": model.digest},
             },
             "server": {

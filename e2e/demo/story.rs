@@ -62,6 +62,7 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     let host = wine.host.clone().unwrap_or_default();
     let report = images::target().join("demo/load.jsonl");
     std::fs::create_dir_all(images::target().join("demo"))?;
+    Load::reachable(bed, &built, &host, &report).await?;
     let load = Load::start(bed, &built, &host, arguments.rps(), LOAD_SECONDS, &report)?;
     answered(&load, timeline, &built, Version::V1).await?;
     lock(timeline).done(&format!("answers at {} requests a second through the gateway", arguments.rps()));

@@ -186,8 +186,11 @@ impl<'a> Draft<'a> {
         self.headline = Some((reason, message.into()));
     }
 
+    /// An Event to come. The recorder takes two of the same action for one and repeats the first one's words, hence
+    /// the revision in it.
     fn note(&mut self, warning: bool, reason: Reason, action: impl Into<String>, message: impl Into<String>) {
-        self.notes.push(Note { warning, reason, action: action.into(), message: message.into() });
+        let action = format!("{}/{}", action.into(), Revision::of(self.input.spec).id);
+        self.notes.push(Note { warning, reason, action, message: message.into() });
     }
 
     /// Looks again after this long; the earliest wish wins.
