@@ -1,0 +1,131 @@
+//! What the documentation shows is valid: every `ModelDeployment` in the README, in `docs/` and in `deploy/examples/` is
+//! read without losing a field, and passes the rules of the code and of the CRD.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
+use std::path::{Path, PathBuf};
+
+use kube::core::cel::Validator;
+use serde_json::Value;
+use serin_api::{ModelDeployment, validate};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Files below a folder of the repository with this ending.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The documents of a YAML stream.
+fn documents(yaml: &str) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for line in yaml.lines() {
+        match all.last_mut() {
+            Some(last) if line.trim_end() != "---" => last.extend([line, "\n"]),
+            _ => all.push(String::new()),
+        }
+    }
+    all
+}
+
+/// The blocks of a Markdown text that are fenced as `yaml`.
+fn yaml_blocks(markdown: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<String> = None;
+    for line in markdown.lines() {
+        match (&mut open, line.trim()) {
+            (None, "```yaml") => open = Some(String::new()),
+            (Some(_), "```") => blocks.extend(open.take()),
+            (Some(block), _) => block.extend([line, "\n"]),
+            (None, _) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+/// Checks the `ModelDeployment`s of a stream; gives how many there were.
+fn check(place: &str, yaml: &str) -> usize {
+    let ours = documents(yaml).into_iter().filter(|d| d.lines().any(|l| l.trim_end() == "kind: ModelDeployment"));
+    ours.map(|document| {
+        let written: Value = serde_saphyr::from_str(&document).unwrap_or_else(|e| panic!("{place}: {e}"));
+        let typed: ModelDeployment =
+            serde_json::from_value(written.clone()).unwrap_or_else(|e| panic!("{place}: {e}"));
+        // With its defaults, as the apiserver checks it.
+        let whole = serde_json::to_value(&typed).unwrap();
+        assert_eq!(missing(&written, &whole, ""), Vec::<String>::new(), "{place}: fields that nobody reads");
+        let name = typed.metadata.name.as_deref().unwrap_or_default();
+        assert_eq!(validate::name(name), Ok(()), "{place}");
+        assert_eq!(validate::spec(&typed.spec), Ok(()), "{place}");
+        assert_eq!(broken(&whole), Vec::<String>::new(), "{place}");
+    })
+    .count()
+}
+
+/// Paths of what is in `written` and not, or otherwise, in `read`.
+fn missing(written: &Value, read: &Value, path: &str) -> Vec<String> {
+    match (written, read) {
+        (Value::Object(a), Value::Object(b)) => a
+            .iter()
+            .flat_map(|(k, v)| missing(v, b.get(k).unwrap_or(&Value::Null), &format!("{path}/{k}")))
+            .collect(),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .flat_map(|(i, (x, y))| missing(x, y, &format!("{path}/{i}")))
+            .collect(),
+        (a, b) if a == b => Vec::new(),
+        _ => vec![path.to_owned()],
+    }
+}
+
+/// Messages of the CRD's rules that an object breaks.
+fn broken(object: &Value) -> Vec<String> {
+    let crd = serin_api::crds().remove(0);
+    let schema = crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+    let schema = serde_json::to_value(schema).unwrap();
+    match Validator::new().validate(&schema, object, None) {
+        Ok(()) => Vec::new(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn every_example_is_valid() {
+    let examples = files(&root().join("deploy/examples"), "yaml");
+    assert!(!examples.is_empty());
+    for path in examples {
+        let count = check(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
+        assert!(count > 0, "{} shows no ModelDeployment", path.display());
+    }
+}
+
+#[test]
+fn every_block_in_the_documentation_is_valid() {
+    let mut texts = files(&root().join("docs"), "md");
+    texts.extend(["README.md", "CONTRIBUTING.md"].map(|f| root().join(f)));
+    let count = |path: &PathBuf| -> usize {
+        let place = path.display().to_string();
+        yaml_blocks(&std::fs::read_to_string(path).unwrap()).iter().map(|block| check(&place, block)).sum()
+    };
+    assert!(texts.iter().map(count).sum::<usize>() > 0, "the README shows none");
+}
+
+#[test]
+fn a_field_that_nobody_reads_is_noticed() {
+    let written = serde_json::json!({ "a": { "b": 1, "typo": 2 }, "l": [{ "x": 1 }] });
+    let read = serde_json::json!({ "a": { "b": 1 }, "l": [{ "x": 1, "default": 0 }] });
+    assert_eq!(missing(&written, &read, ""), ["/a/typo"]);
+}
