@@ -107,7 +107,7 @@ async fn scaling_in_mid_canary_neither_blocks_nor_restarts_it() {
         .await;
     world.apply(&wine("v2").steps(&[(25, 600)])).await;
     world.until("three pods of v1", 20, |now| invariants::available(now, NAME, "a") == 3).await;
-    let model = world.until_model(NAME, "the status follows", 20, |m| m.is_current()).await;
+    let model = world.until_model(NAME, "the status follows", 20, serin_tests::Told::is_current).await;
     assert_eq!(model.tries("v2").unwrap().since, since, "the step goes on where it was");
     assert!(!world.pods("v2").is_disjoint(&first_candidates), "the candidate's pods are not all new ones");
 

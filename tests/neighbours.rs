@@ -8,8 +8,11 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use serin_api::ModelDeployment;
 use serin_api::conditions::Type;
 use serin_engine::{Revision, revision};
+use serin_tests::history::Now;
+use serin_tests::invariants::BY_HAND;
 use serin_tests::{Behaviour, Change as _, Load, NAME, Told as _, World, invariants, wine};
 
 fn backends(a: i64, b: i64) -> Value {
@@ -19,8 +22,13 @@ fn backends(a: i64, b: i64) -> Value {
     ])
 }
 
+/// The mark that tells a person's changes from ours.
+fn by_hand(world: &World) -> Value {
+    json!({"annotations": {BY_HAND: world.history.all().len().to_string()}})
+}
+
 async fn edit_route(world: &World, spec: Value) {
-    let patch = json!({"spec": spec});
+    let patch = json!({"metadata": by_hand(world), "spec": spec});
     world.routes().patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
 }
 
@@ -41,7 +49,7 @@ async fn route_edited_by_hand_is_put_right() {
     world.assert(model.tries("v2").is_some_and(|c| c.weight == 10), "the edit promoted nothing");
 
     edit_route(&world, json!({"parentRefs": [{"name": "elsewhere"}]})).await;
-    let attached = |now: &serin_tests::history::Now| {
+    let attached = |now: &Now| {
         now.get("HTTPRoute", NAME).is_some_and(|route| route["spec"]["parentRefs"][0]["name"] == "front")
     };
     world.until("attached to its Gateway again", 20, attached).await;
@@ -61,16 +69,18 @@ async fn children_deleted_by_hand_come_back() {
         .await;
 
     let services: Api<Service> = Api::namespaced(world.client.clone(), &world.namespace);
+    let uid_of = |now: &Now| now.get("Service", "wine-a").map(|service| service["metadata"]["uid"].clone());
+    let old_service = uid_of(&world.history.now()).unwrap();
     services.delete("wine-a", &now).await.unwrap();
     let uid = model.metadata.uid.clone().unwrap();
-    let service = ("Service", "wine-a".to_owned());
-    world.until("the Service of slot a is gone", 20, |now| !now.children(&uid).contains(&service)).await;
-    world.until("the Service of slot a", 20, |now| now.children(&uid).contains(&service)).await;
+    world.until("another Service of slot a", 20, |now| uid_of(now).filter(|uid| *uid != old_service)).await;
 
     let stable = model.status.unwrap().stable.unwrap();
     let child = revision::child_name(NAME, &uid, &stable.revision);
     let pods = world.pods("v1");
     let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), &world.namespace);
+    let doomed = Patch::Merge(json!({"metadata": by_hand(&world)}));
+    deployments.patch(&child, &PatchParams::default(), &doomed).await.unwrap();
     deployments.delete(&child, &now).await.unwrap();
     // The spec holds v2 by now; v1 can only come from the status.
     world
@@ -94,8 +104,7 @@ async fn names_of_strangers_are_left_alone_and_reported() {
     .unwrap();
     let made = services.create(&PostParams::default(), &theirs).await.unwrap();
     world.apply(&wine("v1")).await;
-    let stalled =
-        |m: &serin_api::ModelDeployment| m.condition(Type::Stalled) == ("True".into(), "NameTaken".into());
+    let stalled = |m: &ModelDeployment| m.condition(Type::Stalled) == ("True".into(), "NameTaken".into());
     let model = world.until_model(NAME, "the name is reported as taken", 20, stalled).await;
     assert!(model.message(Type::Stalled).contains("Service wine-a"), "{}", model.message(Type::Stalled));
     let after = services.get("wine-a").await.unwrap();
@@ -125,8 +134,7 @@ async fn stranger_with_the_name_of_a_candidate_does_not_harm_the_stable_version(
     .unwrap();
     let made = deployments.create(&PostParams::default(), &theirs).await.unwrap();
     world.apply(&wine("v2")).await;
-    let stalled =
-        |m: &serin_api::ModelDeployment| m.condition(Type::Stalled) == ("True".into(), "NameTaken".into());
+    let stalled = |m: &ModelDeployment| m.condition(Type::Stalled) == ("True".into(), "NameTaken".into());
     world.until_model(NAME, "the name is reported as taken", 20, stalled).await;
     let after = deployments.get(&child).await.unwrap();
     assert_eq!(after.metadata.uid, made.metadata.uid);
@@ -161,7 +169,7 @@ async fn gateway_that_refuses_is_reported_and_obeyed_later() {
     let world = World::start().await;
     world.gateway.refuse(Some("no listener takes routes of this namespace"));
     world.apply(&wine("v1")).await;
-    let refused = |m: &serin_api::ModelDeployment| m.condition(Type::Stalled).1 == "RouteNotAccepted";
+    let refused = |m: &ModelDeployment| m.condition(Type::Stalled).1 == "RouteNotAccepted";
     let model = world.until_model(NAME, "the refusal is reported", 20, refused).await;
     assert!(
         model.message(Type::Stalled).contains("no listener takes routes"),
@@ -211,8 +219,9 @@ async fn traffic_never_goes_back_to_a_stable_version_with_nothing_available() {
     world.kubelet.script("wine:v1", Behaviour::NeverReady);
     world.until("v1 has nothing available", 20, |now| invariants::available(now, NAME, "a") == 0).await;
     world.prometheus.load("wine:v2", Load::BAD);
-    let asked = world.prometheus.asked();
-    world.until("several looks later", 30, |_| world.prometheus.asked() > asked + 6).await;
+    let held = |m: &ModelDeployment| m.condition(Type::Progressing).1 == "StableUnavailable";
+    world.until_model(NAME, "it says why nothing moves", 30, held).await;
+    world.settled(Duration::from_secs(3)).await;
     world.assert(world.weights(NAME)["b"] == 50, "nothing is sent back to where nothing is");
     world.kubelet.script("wine:v1", Behaviour::Ready(Duration::ZERO));
     world.until_model(NAME, "v2 is rejected once v1 is back", 30, |m| m.rejected("v2")).await;

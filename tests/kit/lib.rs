@@ -7,11 +7,13 @@
 //! - [`kubelet`], [`gateway`], [`prometheus`]: scripted neighbours
 //! - [`cost`]: what a rollout costs the apiserver
 //! - [`history`], [`invariants`], [`story`], [`told`]: what happened, what must never happen, and how to read it
+//! - [`end_state`]: two runs compared
 //! - [`fixtures`]: ModelDeployments to start from
 #![allow(clippy::unwrap_used)] // A test kit: what fails here fails the test, and the place is what one wants to see.
 
 pub mod cluster;
 pub mod cost;
+pub mod end_state;
 pub mod fixtures;
 pub mod gateway;
 pub mod history;

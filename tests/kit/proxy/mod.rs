@@ -2,6 +2,7 @@
 
 mod call;
 mod fault;
+mod link;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,7 @@ use kube::{Client, Config};
 
 pub use call::Call;
 pub use fault::{Fault, Faults};
+pub use link::Link;
 
 use crate::server::Server;
 
@@ -25,6 +27,8 @@ pub struct Proxy {
     calls: Calls,
     /// What is to go wrong.
     pub faults: Faults,
+    /// How the connection is as a whole.
+    pub link: Link,
     kubeconfig: PathBuf,
 }
 
@@ -59,6 +63,7 @@ struct Relay {
     client: Client,
     calls: Calls,
     faults: Faults,
+    link: Link,
 }
 
 /// Longest body that a write may have; the apiserver itself takes 3 MiB.
@@ -69,17 +74,18 @@ impl Proxy {
     pub async fn start(mut upstream: Config, folder: &Path) -> Self {
         // The operator sees every answer as it came: repeating is its own business.
         upstream.default_retry = false;
-        let (calls, faults) = (Calls::default(), Faults::default());
-        let (kept_calls, kept_faults) = (calls.clone(), faults.clone());
+        let (calls, faults, link) = (Calls::default(), Faults::default(), Link::default());
+        let kept = (calls.clone(), faults.clone(), link.clone());
         let router = async move {
             let client = Client::try_from(upstream).unwrap();
-            let relay = Relay { client, calls: kept_calls, faults: kept_faults };
+            let (calls, faults, link) = kept;
+            let relay = Relay { client, calls, faults, link };
             Router::new().fallback(relay_one).with_state(relay)
         };
         let server = Server::start(0, router).await;
         let kubeconfig = folder.join("kubeconfig");
         std::fs::write(&kubeconfig, kubeconfig_for(&format!("http://{}", server.address()))).unwrap();
-        Self { server, calls, faults, kubeconfig }
+        Self { server, calls, faults, link, kubeconfig }
     }
 
     /// Where it listens.
@@ -123,6 +129,9 @@ async fn relay_one(State(relay): State<Relay>, request: Request<Body>) -> Respon
     };
     call.body = String::from_utf8_lossy(&body).into_owned();
 
+    if relay.link.is_cut() {
+        return lost();
+    }
     let fault = relay.faults.take(&call);
     match &fault {
         Some(Fault::Refuse(code)) => {
@@ -165,8 +174,10 @@ async fn relay_one(State(relay): State<Relay>, request: Request<Body>) -> Respon
             plain(StatusCode::from_u16(other).unwrap())
         }
         _ => {
+            let body = Body::new(body);
+            let body = if call.verb == "watch" { relay.link.carry(body) } else { body };
             relay.keep(call, started, code);
-            Response::from_parts(parts, Body::new(body))
+            Response::from_parts(parts, body)
         }
     }
 }

@@ -1,0 +1,198 @@
+//! Killed after any write, refused, lied to, cut off, or late: the end is the same.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use serin_api::ModelDeployment;
+use serin_tests::{Call, Change as _, Fault, Load, NAME, Told as _, World, end_state, wine};
+
+/// Runs at the same time; a run mostly waits.
+const AT_ONCE: usize = 4;
+
+/// How a second version ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Ending {
+    Promoted,
+    RolledBack,
+}
+
+/// What goes wrong at one write.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    Kill,
+    LoseAnswer,
+    Refuse(u16),
+    AnswerAfterCommit(u16),
+}
+
+fn quick(version: &str) -> ModelDeployment {
+    wine(version).steps(&[(25, 0), (60, 0)])
+}
+
+/// A whole life: the first version, then a second one that is promoted or rolled back, with one write going wrong.
+/// Gives what is left at the end, and whether there was a write that could go wrong.
+async fn life(ending: Ending, harm: Option<(usize, Harm)>) -> (BTreeMap<String, String>, bool) {
+    let mut world = World::without_operator(false).await;
+    if ending == Ending::RolledBack {
+        world.prometheus.load("wine:v2", Load::BAD);
+    }
+    world.start_operator();
+    if let Some((nth, harm)) = harm {
+        let fault = match harm {
+            Harm::Kill => Fault::Kill(world.operator().killer()),
+            Harm::LoseAnswer => Fault::LoseAnswer,
+            Harm::Refuse(code) => Fault::Refuse(code),
+            Harm::AnswerAfterCommit(code) => Fault::AnswerAfterCommit(code),
+        };
+        world.proxy.faults.arm(nth, fault, |call: &Call| call.is_write() && !call.is_lease());
+    }
+    let killed = matches!(harm, Some((_, Harm::Kill)));
+    let course = course(&world, ending);
+    let revive = async {
+        if killed {
+            world.proxy.faults.fired().await;
+            world.operator().reap();
+            world.operator().spawn();
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! { () = course => {} () = revive => {} }
+    world.check_invariants();
+    let hurt = harm.is_some() && !world.proxy.faults.is_armed();
+    (end_state::masked(&world, NAME), hurt)
+}
+
+async fn course(world: &World, ending: Ending) {
+    world.apply(&quick("v1")).await;
+    world.until_model(NAME, "v1 serves", 60, |m| m.serves("v1")).await;
+    world.apply(&quick("v2")).await;
+    let (stable, gone) = if ending == Ending::Promoted { ("v2", "v1") } else { ("v1", "v2") };
+    let ended = |m: &ModelDeployment| match ending {
+        Ending::Promoted => m.serves("v2"),
+        Ending::RolledBack => m.rejected("v2"),
+    };
+    world.until_model(NAME, "v2 has come to its end", 90, ended).await;
+    world.until("the other version is removed", 60, |_| world.pods(gone).is_empty()).await;
+    world.until("all pods of the one that serves", 60, |_| world.pods(stable).len() == 3).await;
+    // Longer than a retry takes, so that nothing is still to come.
+    world.settled(Duration::from_secs(2)).await;
+}
+
+/// One life for each write that can go wrong.
+async fn every_write(ending: Ending, harm: impl Fn(usize) -> Harm) {
+    let (expected, _) = life(ending, None).await;
+    let mut lives = stream::iter(1..)
+        .map(|nth| {
+            let harm = harm(nth);
+            async move { (nth, harm, life(ending, Some((nth, harm))).await) }
+        })
+        .buffered(AT_ONCE);
+    while let Some((nth, harm, (left, hurt))) = lives.next().await {
+        if !hurt {
+            println!("{harm:?}: {} writes, each gone wrong once", nth - 1);
+            assert!(nth > 15, "a whole life takes more than {} writes", nth - 1);
+            return;
+        }
+        compare(&expected, &left, &format!("{harm:?} at write {nth}"));
+    }
+}
+
+fn compare(expected: &BTreeMap<String, String>, left: &BTreeMap<String, String>, when: &str) {
+    let keys = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(left), keys(expected), "{when}: other objects are left");
+    for (key, object) in expected {
+        let different: Vec<_> =
+            object.lines().zip(left[key].lines()).filter(|(a, b)| a != b).take(20).collect();
+        assert!(left[key] == *object, "{when}: {key} differs (expected, found): {different:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_after_each_write_of_a_promotion_it_ends_the_same() {
+    every_write(Ending::Promoted, |_| Harm::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_after_each_write_of_a_rollback_it_ends_the_same() {
+    every_write(Ending::RolledBack, |_| Harm::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_answer_of_a_promotion_lost_it_ends_the_same() {
+    every_write(Ending::Promoted, |_| Harm::LoseAnswer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_write_of_a_promotion_refused_or_denied_afterwards_it_ends_the_same() {
+    let harms = [Harm::Refuse(429), Harm::AnswerAfterCommit(504), Harm::Refuse(503), Harm::Refuse(500)];
+    every_write(Ending::Promoted, |nth| harms[nth % harms.len()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_watches_make_nothing_twice() {
+    let (expected, _) = life(Ending::Promoted, None).await;
+    let world = World::start().await;
+    world.proxy.link.lag(Duration::from_millis(1500));
+    course(&world, Ending::Promoted).await;
+    compare(&expected, &end_state::masked(&world, NAME), "late watches");
+    let cost = world.cost_since(0);
+    let twice = cost.writes.iter().find(|call| call.status == 409);
+    world.assert(twice.is_none(), &format!("nothing is written on an older world than its own: {twice:?}"));
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apiserver_away_in_mid_canary_is_survived() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    world.canary(&wine("v2").steps(&[(25, 3), (60, 1)])).await;
+    world.proxy.link.cut(true);
+    let asked = world.prometheus.asked();
+    world.until("it goes on looking", 30, |_| world.prometheus.asked() > asked + 4).await;
+    world.assert(world.operator().is_running(), "the operator does not end for it");
+    world.proxy.link.cut(false);
+    world.until_model(NAME, "v2 serves", 90, |m| m.serves("v2")).await;
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_at_rest_writes_nothing() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    world.canary(&wine("v2").steps(&[(25, 1), (60, 1)])).await;
+    world.until_model(NAME, "v2 serves", 60, |m| m.serves("v2")).await;
+    world.settled(Duration::from_secs(3)).await;
+
+    let code = world.operator().stop().await;
+    assert_eq!(code, Some(0), "asked to end, it ends by itself");
+    let mark = world.proxy.calls().mark();
+    world.operator().spawn();
+    world.until("its watches are open again", 20, |_| world.cost_since(mark).watches >= 5).await;
+    world.settled(Duration::from_secs(3)).await;
+    let cost = world.cost_since(mark);
+    world.assert(cost.writes.is_empty() && cost.events == 0, &format!("nothing is written: {cost}"));
+    world.assert(cost.confirmations == 0, &format!("nothing is read again: {cost}"));
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_in_mid_canary_goes_on_where_it_was() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    let model = world.canary(&wine("v2").steps(&[(25, 600)])).await;
+    let (pods, since) = (world.pods("v2"), model.tries("v2").unwrap().since);
+    world.settled(Duration::from_secs(2)).await;
+    world.operator().kill();
+    let mark = world.proxy.calls().mark();
+    let asked = world.prometheus.asked();
+    world.operator().spawn();
+    world.until("it looks again", 20, |_| world.prometheus.asked() > asked + 2).await;
+    world.settled(Duration::from_secs(2)).await;
+    let cost = world.cost_since(mark);
+    world.assert(cost.writes.is_empty(), &format!("a restart changes nothing: {cost}"));
+    assert_eq!(world.model(NAME).tries("v2").unwrap().since, since);
+    assert_eq!(world.pods("v2"), pods);
+    world.check_invariants();
+}

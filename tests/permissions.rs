@@ -1,0 +1,123 @@
+//! The rights in `deploy/` are exactly those that are used.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, PostParams};
+use serde_json::{Value, json};
+use serin_engine::{Revision, revision};
+use serin_tests::{Behaviour, Call, Change as _, Told as _, World, identity, manifests, wine};
+
+type Rule = (String, String, String);
+
+/// Granted but never seen in a request: only an admission plugin asks for it, on behalf of a request of ours.
+fn asked_by_admission(rule: &Rule) -> bool {
+    rule.1 == "modeldeployments/finalizers" && rule.2 == "update"
+}
+
+fn granted() -> BTreeSet<Rule> {
+    let texts = |value: &Value| -> Vec<String> {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|text| text.as_str())
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    let mut rules = BTreeSet::new();
+    for role in manifests::of_kind("ClusterRole").iter().chain(&manifests::of_kind("Role")) {
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    let verbs = texts(&rule["verbs"]).into_iter();
+                    rules.extend(verbs.map(|verb| (group.clone(), resource.clone(), verb)));
+                }
+            }
+        }
+    }
+    rules
+}
+
+fn used(calls: &[Call]) -> BTreeSet<Rule> {
+    // Discovery is everybody's.
+    let resources = calls.iter().filter(|call| !call.resource.starts_with('/'));
+    resources.map(Call::rule).map(|(group, resource, verb)| (group, resource, verb.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_right_is_missing_and_none_is_unused() {
+    assert!(identity::account().is_some(), "deploy/ names the operator's ServiceAccount");
+    let mut world = World::without_operator(false).await;
+    let now = DeleteParams::default();
+
+    // Names taken by strangers: what is in the way is looked at, by a read of its own.
+    let services: Api<Service> = Api::namespaced(world.client.clone(), &world.namespace);
+    let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), &world.namespace);
+    let service = json!({"metadata": {"name": "wine-a"}, "spec": {"ports": [{"port": 1}]}});
+    services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
+    let route: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "pear"}, "spec": {},
+    }))
+    .unwrap();
+    world.routes().create(&PostParams::default(), &route).await.unwrap();
+    let plum = world.apply(&wine("v1").named("plum")).await;
+    let id = Revision::of(&plum.spec).id;
+    let child = revision::child_name("plum", plum.metadata.uid.as_ref().unwrap(), &id);
+    let deployment = json!({
+        "metadata": {"name": child},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "theirs"}},
+            "template": {"metadata": {"labels": {"app": "theirs"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+        },
+    });
+    deployments.create(&PostParams::default(), &serde_json::from_value(deployment).unwrap()).await.unwrap();
+    world.apply(&wine("v1")).await;
+    world.apply(&wine("v1").named("pear")).await;
+    world.start_operator();
+    for (name, resource) in [("wine", "services"), ("pear", "httproutes"), ("plum", "deployments")] {
+        let taken = |m: &serin_api::ModelDeployment| {
+            m.condition(serin_api::conditions::Type::Stalled).1 == "NameTaken"
+        };
+        world.until_model(name, &format!("{name} is in the way of one of {resource}"), 60, taken).await;
+    }
+    services.delete("wine-a", &now).await.unwrap();
+    world.routes().delete("pear", &now).await.unwrap();
+    deployments.delete(&child, &now).await.unwrap();
+
+    // A promotion and a rollback behind a gateway, and one without.
+    world.until_model("wine", "v1 serves", 90, |m| m.serves("v1")).await;
+    world.apply(&wine("v2")).await;
+    world.until_model("wine", "v2 serves", 60, |m| m.serves("v2")).await;
+    world.kubelet.script("wine:v3", Behaviour::CrashLoop(5));
+    world.apply(&wine("v3")).await;
+    world.until_model("wine", "v3 is rejected", 60, |m| m.rejected("v3")).await;
+    let quiet = |version| wine(version).named("fig").without_gateway();
+    world.apply(&quiet("v1")).await;
+    world.until_model("fig", "v1 serves", 60, |m| m.serves("v1")).await;
+    world.apply(&quiet("v2")).await;
+    world.until_model("fig", "v2 serves", 60, |m| m.serves("v2")).await;
+    world.settled(Duration::from_secs(3)).await;
+
+    let (granted, used) = (granted(), used(&world.proxy.calls().all()));
+    let missing: Vec<_> = used.difference(&granted).collect();
+    world.assert(missing.is_empty(), &format!("used and not granted: {missing:?}"));
+    let unused: Vec<_> = granted.difference(&used).filter(|rule| !asked_by_admission(rule)).collect();
+    world.assert(unused.is_empty(), &format!("granted and not used: {unused:?}"));
+    world.check_invariants();
+}
+
+#[test]
+fn secrets_are_out_of_reach() {
+    let reach: Vec<_> =
+        granted().into_iter().filter(|(_, resource, _)| resource.contains("secret")).collect();
+    assert!(reach.is_empty(), "{reach:?}");
+    let wild: Vec<_> =
+        granted().into_iter().filter(|rule| [&rule.0, &rule.1, &rule.2].contains(&&"*".to_owned())).collect();
+    assert!(wild.is_empty(), "{wild:?}");
+}
