@@ -1,0 +1,148 @@
+//! What must be true at each effect, whatever happens around it.
+
+use serin_api::{ModelDeploymentStatus, OnHorizon, Phase, Slot};
+use serin_engine::{Reading, Write, plan::Entry, ramp};
+use serin_judge::State;
+
+use super::Sim;
+
+macro_rules! must {
+    ($sim:expr, $what:expr, $($text:tt)+) => {
+        assert!($what, "{}\n{}", format!($($text)+), $sim.log())
+    };
+}
+
+/// Each look at the world: remembers that the evidence has turned against the candidate.
+pub fn look(sim: &mut Sim, reading: &Reading) {
+    let candidate = sim.status.candidate.as_ref();
+    let attempt = candidate.map(|c| (c.revision.clone(), c.started_at));
+    if sim.failed.is_some() && sim.failed != attempt {
+        sim.failed = None;
+    }
+    if let Reading::Judged(j) = reading
+        && j.state == State::Fail
+    {
+        sim.failed = attempt;
+    }
+}
+
+/// Each write, before it is done.
+pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
+    match write {
+        Write::CreateDeployment { revision, slot, .. } => {
+            let others = &sim.cluster.deployments;
+            must!(sim, stale || others.iter().all(|d| d.revision != *revision), "twice the same revision");
+            must!(sim, stale || others.iter().all(|d| d.slot != *slot), "two revisions behind one Service");
+            must!(sim, others.len() < 2 || stale, "a third Deployment");
+        }
+        Write::Scale { name, replicas, .. } => {
+            let stable = sim.status.stable.as_ref().map(|s| s.revision.as_str());
+            let of_stable =
+                sim.cluster.deployments.iter().any(|d| d.name == *name && Some(&*d.revision) == stable);
+            must!(sim, !of_stable || *replicas == sim.spec.replicas, "stable scaled to {replicas}");
+        }
+        Write::DeleteDeployment { name, .. } => {
+            let Some(d) = sim.cluster.deployments.iter().find(|d| d.name == *name) else { return };
+            must!(sim, sim.cluster.weight(d.slot) == 0, "{} deleted with traffic", d.version);
+            let named = sim.status.stable.as_ref().is_some_and(|s| s.revision == d.revision)
+                || sim.status.candidate.as_ref().is_some_and(|c| c.revision == d.revision);
+            must!(sim, !named, "{} deleted while the status names it", d.version);
+        }
+        Write::CreateSlotService(_) => {}
+        Write::SetWeights { weights, journal, .. } => {
+            must!(sim, weights.a + weights.b == 100 && (0..=100).contains(&weights.a), "{weights:?}");
+            for slot in [Slot::A, Slot::B] {
+                if weights.of(slot) > sim.cluster.weight(slot) && !stale {
+                    rises(sim, slot, weights.of(slot));
+                    evidence(sim, slot, journal.entry, reading);
+                }
+            }
+        }
+    }
+}
+
+/// Weight goes only where something is available, and enough of it.
+fn rises(sim: &Sim, slot: Slot, weight: i32) {
+    let Some(stable) = &sim.status.stable else { return };
+    if sim.spec.replicas == 0 {
+        return;
+    }
+    let available = |slot| sim.cluster.at_slot(slot).map_or(0, |d| sim.cluster.available(d));
+    if slot == stable.slot {
+        // A third version replaces both: a repair does not wait for the health of what it repairs.
+        let target = sim.target().id;
+        let repair = sim.status.candidate.as_ref().is_some_and(|c| c.revision != target)
+            && stable.revision != target
+            && sim.cluster.weight(slot) > 0;
+        let elsewhere = sim.status.candidate.is_some() && available(slot.other()) > 0 && !repair;
+        must!(sim, available(slot) > 0 || !elsewhere, "back to a stable version that is not there");
+        return;
+    }
+    must!(sim, available(slot) > 0, "{weight} % to nothing");
+    let enough = if weight == 100 {
+        sim.spec.replicas.min(available(stable.slot).max(1))
+    } else {
+        ramp::pods_for(sim.cluster.mode, weight, sim.spec.replicas)
+    };
+    let asserted_again = sim.status.candidate.as_ref().is_some_and(|c| c.weight == weight);
+    let has = available(slot);
+    must!(sim, has >= enough || asserted_again, "{weight} % to {has} pods; {enough} would be enough");
+}
+
+/// The candidate's weight rises only on evidence, and never after a Fail.
+fn evidence(sim: &Sim, slot: Slot, entry: Entry, reading: &Reading) {
+    let (Some(stable), Some(c)) = (&sim.status.stable, &sim.status.candidate) else { return };
+    if slot == stable.slot {
+        return;
+    }
+    must!(sim, sim.failed.is_none(), "more traffic after a Fail");
+    must!(sim, c.phase != Phase::Retreating, "more traffic on the way back");
+    let written = sim.cluster.route.as_ref().and_then(|r| r.journal.clone());
+    let written = written.filter(|j| j.revision == c.revision).map(|j| j.entry);
+    let state = match reading {
+        Reading::Judged(j) => Some((j.state, j.unsuspicious)),
+        _ => None,
+    };
+    let ok = match entry {
+        Entry::Stable => false,
+        Entry::Step(n) if n <= c.step_index || written == Some(entry) => true,
+        Entry::Step(1) => matches!(reading, Reading::Baseline { .. }),
+        Entry::Step(n) if n == c.step_index + 1 => {
+            matches!(state, Some((State::Pass, _) | (State::Undecided, true)))
+        }
+        Entry::Step(_) => false,
+        Entry::Promote => {
+            let horizon = sim.spec.rollout.analysis.on_horizon == OnHorizon::Promote;
+            sim.spec.replicas == 0
+                || sim.cluster.available_of(&stable.revision) == 0
+                || written == Some(entry)
+                || matches!(state, Some((State::Pass, _)))
+                || (horizon && matches!(state, Some((State::Undecided, true))))
+        }
+    };
+    must!(sim, ok, "{entry:?} after step {} on {state:?}", c.step_index);
+}
+
+/// Each status, before it is written.
+pub fn status(sim: &Sim, next: &ModelDeploymentStatus, reading: &Reading) {
+    must!(sim, next.history.len() <= 10, "history grows");
+    if let (Some(c), Some(s)) = (&next.candidate, &next.stable) {
+        must!(sim, c.revision != s.revision, "a version beside itself");
+        must!(sim, c.slot != s.slot, "both versions behind one Service");
+        if c.phase == Phase::Canary && sim.status.candidate.as_ref().is_some_and(|o| o.weight < c.weight) {
+            must!(sim, sim.cluster.weight(c.slot) == c.weight, "a weight recorded that is not in force");
+            must!(
+                sim,
+                c.step_index <= 1 || !c.evidence.is_empty() || *reading == Reading::NotAsked,
+                "no evidence"
+            );
+        }
+    }
+    let before = sim.status.stable.as_ref().map(|s| &s.revision);
+    let after = next.stable.as_ref().map(|s| &s.revision);
+    must!(sim, before.is_none() || after.is_some(), "the stable version is forgotten");
+    if before.is_some() && before != after {
+        let slot = next.stable.as_ref().map(|s| s.slot).unwrap();
+        must!(sim, sim.cluster.weight(slot) == 100, "promoted without the traffic");
+    }
+}

@@ -1,0 +1,310 @@
+//! A cluster in memory: Deployments whose pods take their time, a gateway that confirms late, and whatever goes wrong.
+
+use std::collections::BTreeMap;
+
+use serin_api::{RevisionSpec, Slot, TrafficMode};
+use serin_engine::{
+    Journal, ObservedDeployment, ObservedTraffic, PodTrouble, Weights, World, Write, revision,
+};
+
+pub const NAME: &str = "wine";
+pub const UID: &str = "0d5f4f0e-0000-4000-8000-000000000001";
+
+/// How the pods of a version behave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Temper {
+    /// Ready after the usual time.
+    #[default]
+    Fine,
+    /// Crash again and again.
+    CrashLoop,
+    /// Run but never become ready.
+    NeverReady,
+    /// Image cannot be pulled.
+    NoImage,
+    /// The cluster has room for so many.
+    AtMost(i32),
+}
+
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    pub name: String,
+    pub uid: String,
+    pub revision: String,
+    pub version: String,
+    pub slot: Slot,
+    pub replicas: i32,
+    pub born: i64,
+    /// When each pod is ready; `None`: never.
+    pub pods: Vec<Option<i64>>,
+    /// When it is gone.
+    pub gone_at: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub weights: Weights,
+    pub journal: Option<Journal>,
+    pub confirmed_at: i64,
+    pub uid: String,
+}
+
+/// What an apiserver refuses.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    Exists,
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub now: i64,
+    pub mode: TrafficMode,
+    pub deployments: Vec<Deployment>,
+    pub route: Option<Route>,
+    pub services: Vec<Slot>,
+    pub tempers: BTreeMap<String, Temper>,
+    pub startup: i64,
+    pub gateway_delay: i64,
+    pub gateway_refuses: bool,
+    /// Deployments made so far, of each version: more than one of a version is a loss somewhere.
+    pub made: BTreeMap<String, i32>,
+    uids: u32,
+}
+
+const CRASH_SHOWS_AFTER: i64 = 40;
+const TROUBLE_SHOWS_AFTER: i64 = 5;
+const DELETION_TAKES: i64 = 3;
+
+impl Cluster {
+    pub fn new(mode: TrafficMode) -> Self {
+        Self {
+            now: 0,
+            mode,
+            deployments: Vec::new(),
+            route: None,
+            services: Vec::new(),
+            tempers: BTreeMap::new(),
+            startup: 5,
+            gateway_delay: 2,
+            gateway_refuses: false,
+            made: BTreeMap::new(),
+            uids: 0,
+        }
+    }
+
+    fn uid(&mut self) -> String {
+        self.uids += 1;
+        format!("uid-{}", self.uids)
+    }
+
+    pub fn of_version(&self, version: &str) -> Option<&Deployment> {
+        self.deployments.iter().find(|d| d.version == version && d.gone_at.is_none())
+    }
+
+    pub fn at_slot(&self, slot: Slot) -> Option<&Deployment> {
+        self.deployments.iter().find(|d| d.slot == slot && d.gone_at.is_none())
+    }
+
+    pub fn available(&self, d: &Deployment) -> i32 {
+        if d.gone_at.is_some() {
+            return 0;
+        }
+        let ready = d.pods.iter().filter(|p| p.is_some_and(|at| at <= self.now)).count();
+        i32::try_from(ready).unwrap()
+    }
+
+    pub fn available_of(&self, revision: &str) -> i32 {
+        self.deployments.iter().find(|d| d.revision == revision).map_or(0, |d| self.available(d))
+    }
+
+    pub fn weight(&self, slot: Slot) -> i32 {
+        self.route.as_ref().map_or(0, |r| r.weights.of(slot))
+    }
+
+    fn temper(&self, version: &str) -> Temper {
+        self.tempers.get(version).copied().unwrap_or_default()
+    }
+
+    fn trouble(&self, d: &Deployment) -> Option<PodTrouble> {
+        let age = self.now - d.born;
+        if self.available(d) >= d.replicas {
+            return None;
+        }
+        match self.temper(&d.version) {
+            Temper::CrashLoop if age >= CRASH_SHOWS_AFTER => {
+                Some(PodTrouble::CrashLoop { restarts: 3, message: "exit code 1".to_owned() })
+            }
+            Temper::NoImage if age >= TROUBLE_SHOWS_AFTER => {
+                Some(PodTrouble::ImagePull { message: "not found".to_owned() })
+            }
+            Temper::AtMost(_) if age >= TROUBLE_SHOWS_AFTER => {
+                Some(PodTrouble::Unschedulable { message: "0/3 nodes".to_owned() })
+            }
+            _ => None,
+        }
+    }
+
+    pub fn observe(&self) -> World {
+        let deployments = self.deployments.iter().map(|d| ObservedDeployment {
+            name: d.name.clone(),
+            uid: d.uid.clone(),
+            revision: d.revision.clone(),
+            slot: d.slot,
+            replicas: d.replicas,
+            available: self.available(d),
+            deleting: d.gone_at.is_some(),
+            trouble: self.trouble(d),
+        });
+        let traffic = self.route.as_ref().map(|r| ObservedTraffic {
+            uid: r.uid.clone(),
+            weights: r.weights,
+            journal: r.journal.clone(),
+            confirmed: !self.gateway_refuses && r.confirmed_at <= self.now,
+            intact: true,
+            refused: self.gateway_refuses.then(|| "no such gateway".to_owned()),
+        });
+        World {
+            deployments: deployments.collect(),
+            traffic,
+            slot_services: self.services.clone(),
+            taken: Vec::new(),
+            leftovers_of_namesake: false,
+            gateway_api: true,
+        }
+    }
+
+    /// Pods are added unready; those that are not ready yet go first.
+    fn resize(&mut self, index: usize, replicas: i32) {
+        let (now, startup) = (self.now, self.startup);
+        let temper = self.temper(&self.deployments[index].version);
+        let d = &mut self.deployments[index];
+        d.replicas = replicas;
+        let wanted = usize::try_from(replicas).unwrap();
+        d.pods.sort_by_key(|p| p.unwrap_or(i64::MAX));
+        d.pods.truncate(wanted);
+        while d.pods.len() < wanted {
+            let room = i32::try_from(d.pods.len()).unwrap();
+            d.pods.push(match temper {
+                Temper::Fine => Some(now + startup),
+                Temper::AtMost(n) if room < n => Some(now + startup),
+                _ => None,
+            });
+        }
+    }
+
+    pub fn write(&mut self, write: &Write) -> Result<(), Refused> {
+        match write {
+            Write::CreateDeployment { revision, spec, slot, replicas } => {
+                self.create(revision, spec, *slot, *replicas)?
+            }
+            Write::Scale { name, uid, replicas } => {
+                let i = self.find(name, uid)?;
+                self.resize(i, *replicas);
+            }
+            Write::DeleteDeployment { name, uid } => {
+                let i = self.find(name, uid)?;
+                let gone_at = self.now + DELETION_TAKES;
+                self.deployments[i].gone_at.get_or_insert(gone_at);
+            }
+            Write::CreateSlotService(slot) => {
+                if self.services.contains(slot) {
+                    return Err(Refused::Exists);
+                }
+                self.services.push(*slot);
+            }
+            Write::SetWeights { uid, weights, journal } => {
+                let present = self.route.as_ref().map(|r| r.uid.clone());
+                match (&present, uid) {
+                    (Some(_), None) => return Err(Refused::Exists),
+                    (Some(p), Some(u)) if p != u => return Err(Refused::Gone),
+                    (None, Some(_)) => return Err(Refused::Gone),
+                    _ => {}
+                }
+                let uid = present.unwrap_or_else(|| self.uid());
+                let journal = Some(journal.clone());
+                self.route =
+                    Some(Route { weights: *weights, journal, confirmed_at: self.confirmation(), uid });
+            }
+        }
+        Ok(())
+    }
+
+    fn confirmation(&self) -> i64 {
+        match self.mode {
+            TrafficMode::Gateway => self.now + self.gateway_delay,
+            TrafficMode::ReplicaRatio => self.now,
+        }
+    }
+
+    fn create(
+        &mut self,
+        revision: &str,
+        spec: &RevisionSpec,
+        slot: Slot,
+        replicas: i32,
+    ) -> Result<(), Refused> {
+        let name = revision::child_name(NAME, UID, revision);
+        if self.deployments.iter().any(|d| d.name == name) {
+            return Err(Refused::Exists);
+        }
+        let version = revision::version_of(spec);
+        *self.made.entry(version.clone()).or_default() += 1;
+        let uid = self.uid();
+        self.deployments.push(Deployment {
+            name,
+            uid,
+            revision: revision.to_owned(),
+            version,
+            slot,
+            replicas: 0,
+            born: self.now,
+            pods: Vec::new(),
+            gone_at: None,
+        });
+        self.resize(self.deployments.len() - 1, replicas);
+        Ok(())
+    }
+
+    fn find(&self, name: &str, uid: &str) -> Result<usize, Refused> {
+        self.deployments.iter().position(|d| d.name == name && d.uid == uid).ok_or(Refused::Gone)
+    }
+
+    /// All pods of a version go; they are back after so many seconds, or never by themselves.
+    pub fn kill(&mut self, version: &str, back_after: Option<i64>) {
+        let back = back_after.map(|s| self.now + s);
+        for d in self.deployments.iter_mut().filter(|d| d.version == version) {
+            d.pods.iter_mut().for_each(|p| *p = back);
+        }
+    }
+
+    /// Somebody deletes a Deployment behind our back.
+    pub fn lose(&mut self, version: &str) {
+        self.deployments.retain(|d| d.version != version);
+    }
+
+    /// Somebody edits the weights; the annotation with the journal stays, as it does in reality.
+    pub fn edit_route(&mut self, weights: Weights) {
+        let confirmed_at = self.confirmation();
+        if let Some(r) = &mut self.route {
+            r.weights = weights;
+            r.confirmed_at = confirmed_at;
+        }
+    }
+
+    /// What the clock alone does.
+    pub fn evolve(&mut self) {
+        let now = self.now;
+        self.deployments.retain(|d| d.gone_at.is_none_or(|at| at > now));
+    }
+
+    /// When the clock alone changes something next.
+    pub fn next_change(&self) -> Option<i64> {
+        let pods = self.deployments.iter().flat_map(|d| d.pods.iter().flatten().copied());
+        let gone = self.deployments.iter().filter_map(|d| d.gone_at);
+        let trouble =
+            self.deployments.iter().flat_map(|d| [d.born + CRASH_SHOWS_AFTER, d.born + TROUBLE_SHOWS_AFTER]);
+        let route = self.route.iter().map(|r| r.confirmed_at);
+        pods.chain(gone).chain(trouble).chain(route).filter(|at| *at > self.now).min()
+    }
+}

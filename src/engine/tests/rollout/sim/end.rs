@@ -1,0 +1,53 @@
+//! Where a story ends, without the times: what two runs of it are compared by.
+
+use serin_api::{Outcome, Phase};
+
+use super::Sim;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    pub stable: String,
+    pub candidate: Option<(String, Phase, i32)>,
+    pub failed: Option<(String, String)>,
+    pub history: Vec<(String, Outcome)>,
+    pub deployments: Vec<(String, i32)>,
+    /// Percent to the stable version.
+    pub weight: i32,
+    pub conditions: Vec<(String, String, String)>,
+    pub handled_retry: Option<String>,
+}
+
+impl End {
+    pub fn of(sim: &Sim) -> Self {
+        let status = &sim.status;
+        let mut deployments: Vec<_> =
+            sim.cluster.deployments.iter().map(|d| (d.version.clone(), d.replicas)).collect();
+        deployments.sort();
+        let conditions =
+            status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone()));
+        Self {
+            stable: sim.stable().to_owned(),
+            candidate: status.candidate.as_ref().map(|c| (c.version.clone(), c.phase, c.step_index)),
+            failed: status.last_failed.as_ref().map(|f| (f.version.clone(), f.reason.clone())),
+            history: status.history.iter().map(|h| (h.version.clone(), h.outcome)).collect(),
+            deployments,
+            weight: status.stable.as_ref().map_or(0, |s| sim.cluster.weight(s.slot)),
+            conditions: conditions.collect(),
+            handled_retry: status.handled_retry.clone(),
+        }
+    }
+}
+
+/// Nothing is left to do: a quarter of an hour later, and however often it is asked, nothing has been written.
+pub fn is_at_rest(sim: &mut Sim) {
+    let (effects, looks, end) = (sim.done(), sim.looks, sim.cluster.now + 900);
+    sim.run_until(end);
+    assert_eq!(sim.done(), effects, "writes at rest\n{}", sim.log());
+    assert!(sim.status.candidate.is_some() || sim.looks == looks, "polls at rest\n{}", sim.log());
+    for _ in 0..3 {
+        let world = sim.cluster.observe();
+        let (plan, _) = sim.ask(&world);
+        assert_eq!(plan.writes, [], "{}", sim.log());
+        assert_eq!(plan.status, sim.status, "{}", sim.log());
+    }
+}

@@ -1,0 +1,396 @@
+//! A world in memory in which plans are carried out, one effect after the other, on a virtual clock. The operator in it
+//! may die after any effect; what is left is the cluster and the status, as in reality.
+
+pub mod check;
+pub mod cluster;
+pub mod end;
+pub mod metrics;
+pub mod script;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use serin_api::{Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase};
+use serin_engine::{
+    Input, Plan, Reading, Revision, Weights, World, Write, decide,
+    decide::{measurement, mode},
+};
+
+use cluster::{Cluster, NAME, Temper, UID};
+use metrics::{Metrics, Quality};
+
+/// Something that a person, the cluster or Prometheus does.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A person asks for a version.
+    Apply(&'static str),
+    /// A person or an autoscaler sets the number of pods.
+    Replicas(i32),
+    /// Any other change of the spec.
+    Edit(fn(&mut ModelDeploymentSpec)),
+    /// The retry annotation for a version, with a word that makes it new.
+    Retry(&'static str, &'static str),
+    /// All pods of a version go, and come back after so many seconds.
+    Kill(&'static str, Option<i64>),
+    /// How new pods of a version behave from now on.
+    Temper(&'static str, Temper),
+    /// What the requests of a version tell from now on.
+    Quality(&'static str, Quality),
+    /// Prometheus goes away or comes back.
+    Away(bool),
+    /// Somebody edits the route.
+    EditRoute(i32, i32),
+    /// Somebody deletes the route or the Service that carries the weights.
+    LoseRoute,
+    /// Somebody deletes a child Deployment.
+    Lose(&'static str),
+    /// The gateway refuses the route, or no longer does.
+    GatewayRefuses(bool),
+    /// The operator dies here and is back after so many seconds.
+    Crash(i64),
+}
+
+/// What was done to the cluster, and when.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    pub at: i64,
+    pub text: String,
+    pub status: bool,
+}
+
+#[derive(Clone)]
+pub struct Sim {
+    pub cluster: Cluster,
+    pub metrics: Metrics,
+    pub spec: ModelDeploymentSpec,
+    pub generation: i64,
+    pub retry: Option<String>,
+    pub status: ModelDeploymentStatus,
+    pub effects: Vec<Effect>,
+    pub notes: Vec<String>,
+    /// Each look at the world, for the message of a failure.
+    pub looks: usize,
+    pub failed: Option<(String, DateTime<Utc>)>,
+    events: Vec<(i64, Event)>,
+    recheck_at: Option<i64>,
+    seen: Option<(World, ModelDeploymentSpec, ModelDeploymentStatus, Option<String>)>,
+    /// Die after this many effects, and be back so many seconds later.
+    pub crash: Option<(usize, i64)>,
+    /// Die after every effect.
+    pub crash_always: bool,
+    down_until: Option<i64>,
+    /// Look number n sees the world as it was at the look before.
+    pub stale_look: Option<usize>,
+    /// Looks at which something was written.
+    pub busy_looks: Vec<usize>,
+    before: Option<World>,
+}
+
+/// Looks at one instant before the engine is said to run in circles.
+const LOOKS_AT_ONCE: usize = 30;
+
+/// The spec that asks for a version.
+pub fn spec(version: &str) -> ModelDeploymentSpec {
+    let digest = version.bytes().next_back().unwrap_or(b'0');
+    serde_json::from_value(json!({
+        "model": {
+            "artifact": { "uri": format!("pvc://models/{version}"), "digest": format!("sha256:{digest:064x}") },
+            "version": version,
+        },
+        "server": { "image": "registry.example/wine-server" },
+        "replicas": 3,
+        "traffic": { "gateway": { "parentRefs": [{ "name": "public" }] } },
+        "rollout": { "steps": [{ "weight": 10 }, { "weight": 25 }, { "weight": 50 }, { "weight": 100 }] },
+    }))
+    .unwrap()
+}
+
+pub fn at(seconds: i64) -> DateTime<Utc> {
+    // Far from zero, as time is.
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+impl Sim {
+    pub fn new(spec: ModelDeploymentSpec) -> Self {
+        Self {
+            cluster: Cluster::new(mode(&spec)),
+            metrics: Metrics::new(),
+            spec,
+            generation: 1,
+            retry: None,
+            status: ModelDeploymentStatus::default(),
+            effects: Vec::new(),
+            notes: Vec::new(),
+            looks: 0,
+            failed: None,
+            events: Vec::new(),
+            recheck_at: None,
+            seen: None,
+            crash: None,
+            crash_always: false,
+            down_until: None,
+            stale_look: None,
+            busy_looks: Vec::new(),
+            before: None,
+        }
+    }
+
+    pub fn schedule(&mut self, events: &[(i64, Event)]) {
+        self.events.extend_from_slice(events);
+        self.events.sort_by_key(|(at, _)| *at);
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        at(self.cluster.now)
+    }
+
+    pub fn target(&self) -> Revision {
+        Revision::of(&self.spec)
+    }
+
+    pub fn candidate(&self) -> &Candidate {
+        self.status.candidate.as_ref().unwrap_or_else(|| panic!("no candidate\n{}", self.log()))
+    }
+
+    pub fn stable(&self) -> &str {
+        self.status.stable.as_ref().map_or("", |s| &s.version)
+    }
+
+    /// Percent of the traffic that a version has.
+    pub fn weight(&self, version: &str) -> i32 {
+        self.cluster.of_version(version).map_or(0, |d| self.cluster.weight(d.slot))
+    }
+
+    pub fn reason(&self) -> &str {
+        self.condition("Progressing").1
+    }
+
+    /// Status and reason of a condition.
+    pub fn condition(&self, ty: &str) -> (&str, &str) {
+        let found = self.status.conditions.iter().find(|c| c.type_ == ty);
+        found.map_or(("", ""), |c| (c.status.as_str(), c.reason.as_str()))
+    }
+
+    pub fn log(&self) -> String {
+        let lines = self.effects.iter().map(|e| format!("{:>6} s  {}", e.at, e.text));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Lets the world go on until `end`.
+    pub fn run_until(&mut self, end: i64) {
+        self.happen();
+        loop {
+            self.settle();
+            let Some(next) = self.next_time().filter(|t| *t <= end) else { break };
+            self.cluster.now = next;
+            self.cluster.evolve();
+            self.happen();
+        }
+        self.cluster.now = end;
+    }
+
+    fn next_time(&self) -> Option<i64> {
+        let event = self.events.first().map(|(at, _)| *at);
+        let down = self.down_until;
+        let recheck = if down.is_some() { None } else { self.recheck_at };
+        let next = [event, down, recheck, self.cluster.next_change()].into_iter().flatten().min();
+        next.map(|t| t.max(self.cluster.now))
+    }
+
+    fn happen(&mut self) {
+        if self.down_until.is_some_and(|t| t <= self.cluster.now) {
+            self.down_until = None;
+        }
+        while self.events.first().is_some_and(|(at, _)| *at <= self.cluster.now) {
+            let (_, event) = self.events.remove(0);
+            self.play(event);
+        }
+    }
+
+    fn change(&mut self, edit: impl FnOnce(&mut ModelDeploymentSpec)) {
+        let before = self.spec.clone();
+        edit(&mut self.spec);
+        if self.spec != before {
+            self.generation += 1;
+        }
+    }
+
+    pub fn play(&mut self, event: Event) {
+        self.effects.push(Effect { at: self.cluster.now, text: format!("-- {event:?}"), status: false });
+        match event {
+            Event::Apply(version) => self.change(|s| s.model = spec(version).model),
+            Event::Replicas(n) => self.change(|s| s.replicas = n),
+            Event::Edit(edit) => self.change(edit),
+            Event::Retry(version, word) => {
+                let mut about = self.spec.clone();
+                about.model = spec(version).model;
+                self.retry = Some(format!("{} {word}", Revision::of(&about).id));
+            }
+            Event::Kill(version, back) => self.cluster.kill(version, back),
+            Event::Temper(version, temper) => {
+                self.cluster.tempers.insert(version.to_owned(), temper);
+            }
+            Event::Quality(version, quality) => {
+                self.metrics.qualities.insert(version.to_owned(), quality);
+            }
+            Event::Away(away) => self.metrics.away = away,
+            Event::EditRoute(a, b) => self.cluster.edit_route(Weights { a, b }),
+            Event::LoseRoute => self.cluster.route = None,
+            Event::Lose(version) => self.cluster.lose(version),
+            Event::GatewayRefuses(refuses) => self.cluster.gateway_refuses = refuses,
+            Event::Crash(seconds) => self.die(seconds),
+        }
+    }
+
+    fn die(&mut self, seconds: i64) {
+        self.down_until = Some(self.cluster.now + seconds);
+        self.recheck_at = None;
+        self.seen = None;
+    }
+
+    /// Reconciles as long as there is something new to see at this instant, as watches would.
+    fn settle(&mut self) {
+        for _ in 0..LOOKS_AT_ONCE {
+            if self.down_until.is_some() || !self.due() {
+                return;
+            }
+            self.reconcile();
+        }
+        panic!("runs in circles\n{}", self.log());
+    }
+
+    fn due(&self) -> bool {
+        let recheck = self.recheck_at.is_some_and(|at| at <= self.cluster.now);
+        let same = self.seen.as_ref().is_some_and(|(world, spec, status, retry)| {
+            *world == self.cluster.observe()
+                && *spec == self.spec
+                && *status == self.status
+                && *retry == self.retry
+        });
+        recheck || !same
+    }
+
+    fn reconcile(&mut self) {
+        self.looks += 1;
+        let present = self.cluster.observe();
+        let old = self.before.replace(present.clone());
+        let stale = self.stale_look == Some(self.looks);
+        let world = old.filter(|_| stale).unwrap_or(present);
+        let (plan, reading) = self.ask(&world);
+        self.seen = Some((world, self.spec.clone(), self.status.clone(), self.retry.clone()));
+        check::look(self, &reading);
+        let wait = plan.recheck.map(|d| i64::try_from(d.as_millis().div_ceil(1000)).unwrap());
+        // Less than a second is "at once" on this clock, if something is to come of it.
+        let at_once = plan.recheck.is_some_and(|d| d < Duration::from_secs(1));
+        self.recheck_at = wait.map(|s| self.cluster.now + if at_once && !stale { 0 } else { s });
+        if stale {
+            self.seen = None;
+        }
+        if !plan.writes.is_empty() || plan.status != self.status {
+            self.busy_looks.push(self.looks);
+        }
+        for write in &plan.writes {
+            check::write(self, write, &reading, stale);
+            if let Err(refused) = self.cluster.write(write) {
+                assert!(stale, "{refused:?}: {write:?}\n{}", self.log());
+                return;
+            }
+            if self.count(describe(write), false) {
+                return;
+            }
+        }
+        if plan.status != self.status {
+            check::status(self, &plan.status, &reading);
+            let text = summary(&plan.status);
+            self.status = wire(&plan.status);
+            if self.count(text, true) {
+                return;
+            }
+        }
+        self.notes.extend(plan.notes.iter().map(|n| format!("{}/{}", n.reason, n.action)));
+    }
+
+    /// The plan for the present moment.
+    pub fn ask(&mut self, world: &World) -> (Plan, Reading) {
+        let (spec, status, retry) = (self.spec.clone(), self.status.clone(), self.retry.clone());
+        let mut input = Input {
+            name: NAME,
+            uid: UID,
+            generation: Some(self.generation),
+            retry: retry.as_deref(),
+            spec: &spec,
+            status: &status,
+            world,
+            reading: &Reading::NotAsked,
+            now: self.now(),
+        };
+        let version = status.candidate.as_ref().map_or("", |c| &c.version);
+        let reading = measurement(&input).map(|m| self.metrics.read(&m, version, at(self.cluster.now)));
+        let reading = reading.unwrap_or(Reading::NotAsked);
+        input.reading = &reading;
+        (decide(&input), reading)
+    }
+
+    /// Notes an effect; `true` if the operator dies right after it.
+    fn count(&mut self, text: String, status: bool) -> bool {
+        self.effects.push(Effect { at: self.cluster.now, text, status });
+        let done = self.done();
+        match self.crash {
+            Some((n, seconds)) if n == done => {
+                self.crash = None;
+                self.die(seconds);
+                true
+            }
+            _ => {
+                if self.crash_always {
+                    self.die(0);
+                }
+                self.crash_always
+            }
+        }
+    }
+
+    /// Effects of the operator so far.
+    pub fn done(&self) -> usize {
+        self.effects.iter().filter(|e| !e.text.starts_with("--")).count()
+    }
+
+    /// Effects of the operator since a moment.
+    pub fn since(&self, seconds: i64) -> Vec<&Effect> {
+        self.effects.iter().filter(|e| e.at >= seconds && !e.text.starts_with("--")).collect()
+    }
+}
+
+/// What comes back from the apiserver is what JSON can hold.
+fn wire(status: &ModelDeploymentStatus) -> ModelDeploymentStatus {
+    serde_json::from_value(serde_json::to_value(status).unwrap()).unwrap()
+}
+
+fn describe(write: &Write) -> String {
+    match write {
+        Write::CreateDeployment { spec, slot, replicas, .. } => {
+            format!("create {} at {slot:?} with {replicas}", serin_engine::revision::version_of(spec))
+        }
+        Write::Scale { name, replicas, .. } => format!("scale {name} to {replicas}"),
+        Write::DeleteDeployment { name, .. } => format!("delete {name}"),
+        Write::CreateSlotService(slot) => format!("service {slot:?}"),
+        Write::SetWeights { weights, journal, .. } => {
+            format!("weights {}/{} for {journal}", weights.a, weights.b)
+        }
+    }
+}
+
+fn summary(status: &ModelDeploymentStatus) -> String {
+    let stable = status.stable.as_ref().map_or("-", |s| &s.version);
+    let candidate = status.candidate.as_ref().map_or_else(String::new, |c| {
+        let phase = match c.phase {
+            Phase::Starting => "starting",
+            Phase::Canary => "canary",
+            Phase::Retreating => "retreating",
+        };
+        format!(", {} {phase} {} at {} %", c.version, c.step, c.weight)
+    });
+    let reasons: Vec<_> = status.conditions.iter().map(|c| format!("{}={}", c.type_, c.reason)).collect();
+    format!("status: {stable}{candidate}; {:?}; {}", status.verdict, reasons.join(" "))
+}

@@ -1,0 +1,200 @@
+//! The stories. Each is told once undisturbed and once for every effect after which the operator can die.
+
+use serin_api::{ModelDeploymentSpec, OnHorizon, OnNoData};
+
+use super::{
+    Event::{self, *},
+    Sim,
+    cluster::Temper,
+    metrics::Quality,
+    spec,
+};
+
+#[derive(Clone)]
+pub struct Script {
+    pub name: &'static str,
+    pub edit: fn(&mut ModelDeploymentSpec),
+    pub events: Vec<(i64, Event)>,
+    pub end: i64,
+}
+
+impl Script {
+    /// The world at its beginning: nothing but the spec of v1.
+    pub fn sim(&self) -> Sim {
+        let mut first = spec("v1");
+        (self.edit)(&mut first);
+        let mut sim = Sim::new(first);
+        sim.schedule(&self.events);
+        sim
+    }
+
+    /// The whole story.
+    pub fn run(&self) -> Sim {
+        let mut sim = self.sim();
+        sim.run_until(self.end);
+        sim
+    }
+}
+
+/// A story by name.
+pub fn named(name: &str) -> Script {
+    all().into_iter().find(|s| s.name == name).unwrap_or_else(|| panic!("no story {name}"))
+}
+
+fn as_it_is(_: &mut ModelDeploymentSpec) {}
+fn no_steps(s: &mut ModelDeploymentSpec) {
+    s.rollout.steps.clear();
+}
+fn ratio(s: &mut ModelDeploymentSpec) {
+    s.traffic.gateway = None;
+    s.replicas = 9;
+    s.rollout.steps.pop();
+}
+fn no_drain(s: &mut ModelDeploymentSpec) {
+    s.availability.drain_seconds = 0;
+}
+fn one_pod(s: &mut ModelDeploymentSpec) {
+    s.replicas = 1;
+}
+fn rollback_without_data(s: &mut ModelDeploymentSpec) {
+    s.rollout.analysis.on_no_data = OnNoData::Rollback;
+}
+fn horizon(s: &mut ModelDeploymentSpec, then: OnHorizon) {
+    s.rollout.analysis.horizon_seconds = 600;
+    s.rollout.analysis.on_horizon = then;
+}
+fn hold_at_horizon(s: &mut ModelDeploymentSpec) {
+    horizon(s, OnHorizon::Hold);
+}
+fn promote_at_horizon(s: &mut ModelDeploymentSpec) {
+    horizon(s, OnHorizon::Promote);
+}
+fn rollback_at_horizon(s: &mut ModelDeploymentSpec) {
+    horizon(s, OnHorizon::Rollback);
+}
+fn falling_steps(s: &mut ModelDeploymentSpec) {
+    s.rollout.steps.reverse();
+}
+
+/// All of them. v1 serves from second 8 on; v2 is asked for at second 100 and ready at 105.
+pub fn all() -> Vec<Script> {
+    let v2 = (100, Apply("v2"));
+    let bad = (90, Quality("v2", Quality::Bad));
+    let unclear = (90, Quality("v2", Quality::Unclear));
+    let story =
+        |name, edit, events: &[(i64, Event)], end| Script { name, edit, events: events.to_vec(), end };
+    let plain = |name, events: &[(i64, Event)]| story(name, as_it_is, events, 2000);
+    let with_v2 = |name, events: &[(i64, Event)]| {
+        let mut all = vec![v2.clone()];
+        all.extend_from_slice(events);
+        story(name, as_it_is, &all, 2000)
+    };
+    let crashing = (0, Temper("v1", Temper::CrashLoop));
+    let temper = |name, temper| plain(name, &[(90, Temper("v2", temper)), v2.clone()]);
+    vec![
+        plain("first", &[]),
+        with_v2("good", &[]),
+        story("good with one pod", one_pod, &[v2.clone()], 2000),
+        story("good without draining", no_drain, &[v2.clone()], 2000),
+        story("good by an adaptive ramp", no_steps, &[v2.clone()], 2000),
+        story("good by replica ratio", ratio, &[v2.clone()], 2000),
+        plain("bad", &[bad.clone(), v2.clone()]),
+        story("bad with one pod", one_pod, &[bad.clone(), v2.clone()], 2000),
+        story("bad without draining", no_drain, &[bad.clone(), v2.clone()], 2000),
+        story("bad by replica ratio", ratio, &[bad.clone(), v2.clone()], 2000),
+        with_v2(
+            "suspicious",
+            &[(101, Quality("v2", Quality::Suspicious)), (900, Quality("v2", Quality::Good))],
+        ),
+        temper("crash loop", Temper::CrashLoop),
+        temper("never ready", Temper::NeverReady),
+        temper("no image", Temper::NoImage),
+        temper("room for one", Temper::AtMost(1)),
+        with_v2("reverted", &[(200, Apply("v1"))]),
+        with_v2("reverted before traffic", &[(102, Apply("v1"))]),
+        with_v2("a third", &[(200, Apply("v3"))]),
+        with_v2("a third before traffic", &[(102, Apply("v3"))]),
+        with_v2("there and back", &[(200, Apply("v1")), (201, Apply("v2"))]),
+        plain("a third while failing", &[bad.clone(), v2.clone(), (153, Apply("v3"))]),
+        with_v2("back while draining", &[(370, Apply("v1"))]),
+        with_v2("scaled", &[(150, Replicas(9)), (250, Replicas(3))]),
+        with_v2("scaled at the end", &[(340, Replicas(9)), (356, Replicas(2))]),
+        plain("no Prometheus at first", &[(90, Away(true)), v2.clone(), (800, Away(false))]),
+        plain(
+            "no Prometheus, then an eviction",
+            &[(90, Away(true)), v2.clone(), (900, Kill("v2", Some(5))), (1000, Away(false))],
+        ),
+        plain(
+            "no Prometheus, then more pods",
+            &[(90, Away(true)), v2.clone(), (900, Replicas(12)), (1000, Away(false))],
+        ),
+        with_v2("Prometheus away in between", &[(150, Away(true)), (1000, Away(false))]),
+        story(
+            "a blip after a long start",
+            rollback_without_data,
+            &[(90, Away(true)), v2.clone(), (900, Away(false)), (935, Away(true)), (980, Away(false))],
+            2000,
+        ),
+        plain("silent", &[(90, Quality("v2", Quality::Silent)), v2.clone()]),
+        plain(
+            "silent, then good",
+            &[(90, Quality("v2", Quality::Silent)), v2.clone(), (1000, Quality("v2", Quality::Good))],
+        ),
+        story(
+            "silent, back",
+            rollback_without_data,
+            &[(90, Quality("v2", Quality::Silent)), v2.clone()],
+            2000,
+        ),
+        story("away, back", rollback_without_data, &[v2.clone(), (150, Away(true))], 2000),
+        story("unclear, held", hold_at_horizon, &[unclear.clone(), v2.clone()], 2000),
+        story("unclear, promoted", promote_at_horizon, &[unclear.clone(), v2.clone()], 2000),
+        story("unclear, back", rollback_at_horizon, &[unclear.clone(), v2.clone()], 2000),
+        with_v2("candidate loses its pods", &[(200, Kill("v2", Some(20)))]),
+        with_v2(
+            "candidate loses its pods for good",
+            &[(199, Temper("v2", Temper::NeverReady)), (200, Kill("v2", None))],
+        ),
+        plain("failing without pods", &[bad.clone(), v2.clone(), (140, Kill("v2", Some(60)))]),
+        with_v2("stable loses its pods for a while", &[(200, Kill("v1", Some(30)))]),
+        plain(
+            "nowhere to go back to",
+            &[bad.clone(), v2.clone(), (120, Kill("v1", None)), (600, Kill("v1", Some(5)))],
+        ),
+        plain(
+            "rejected and asked for again",
+            &[bad.clone(), v2.clone(), (400, Apply("v1")), (500, Apply("v2"))],
+        ),
+        plain("rejected, then a third", &[bad.clone(), v2.clone(), (400, Apply("v3"))]),
+        plain(
+            "retried",
+            &[bad.clone(), v2.clone(), (400, Quality("v2", Quality::Good)), (500, Retry("v2", "again"))],
+        ),
+        plain("retried in vain", &[bad.clone(), v2.clone(), (500, Retry("v2", "again"))]),
+        plain("retry of another", &[bad.clone(), v2.clone(), (500, Retry("v3", "again"))]),
+        plain("asleep", &[(100, Replicas(0)), (200, Apply("v2")), (400, Replicas(2))]),
+        with_v2("put to sleep", &[(200, Replicas(0)), (1000, Replicas(3))]),
+        plain(
+            "put to sleep while failing",
+            &[bad.clone(), v2.clone(), (140, Replicas(0)), (1000, Replicas(3))],
+        ),
+        with_v2("put to sleep before traffic", &[(102, Replicas(0)), (1000, Replicas(3))]),
+        with_v2("invalid in between", &[(150, Edit(falling_steps)), (400, Edit(falling_steps))]),
+        plain(
+            "route edited",
+            &[(50, EditRoute(30, 70)), v2.clone(), (150, EditRoute(20, 80)), (152, EditRoute(80, 20))],
+        ),
+        with_v2("route lost", &[(50, LoseRoute), (150, LoseRoute)]),
+        with_v2("stable lost", &[(150, Lose("v1"))]),
+        with_v2("candidate lost", &[(150, Lose("v2"))]),
+        with_v2("gateway refuses", &[(150, GatewayRefuses(true)), (400, GatewayRefuses(false))]),
+        plain("first one broken", &[crashing.clone(), v2.clone()]),
+        plain("first one replaced twice", &[crashing, (20, Apply("v2")), (22, Apply("v3"))]),
+        plain("stable broken", &[(50, Kill("v1", None)), v2.clone()]),
+        with_v2("stable breaks", &[(150, Kill("v1", None))]),
+        plain(
+            "stable broken, candidate failing, a third",
+            &[bad, v2, (120, Kill("v1", None)), (400, Apply("v3"))],
+        ),
+    ]
+}
