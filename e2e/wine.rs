@@ -1,14 +1,17 @@
 //! The `ModelDeployment` that the demo and the scenarios apply.
 
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use serin_api::ModelDeployment;
 
 use crate::{
-    Error,
+    Error, client,
     images::{self, Built, Version},
     install,
 };
@@ -86,6 +89,21 @@ impl Wine {
         let object = self.object(built, version)?;
         self.api(kube).patch(&self.name, &PatchParams::apply("e2e").force(), &Patch::Apply(&object)).await?;
         Ok(())
+    }
+
+    /// Deletes it, if it is there from an earlier run, and returns when nothing of it is left.
+    pub async fn gone(&self, kube: &Client) -> Result<(), Error> {
+        match self.api(kube).delete(&self.name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(s)) if s.is_not_found() => {}
+            other => drop(other?),
+        }
+        let pods: Api<Pod> = Api::namespaced(kube.clone(), &self.namespace);
+        let ours = ListParams::default().labels(&format!("{}={}", serin_api::labels::DEPLOYMENT, self.name));
+        client::until("the pods of an earlier run to end", Duration::from_secs(120), || async {
+            let left = pods.list(&ours).await.map_err(|e| e.to_string())?.items.len();
+            if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
+        })
+        .await
     }
 
     /// As it is now.

@@ -52,11 +52,13 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     lock(timeline).done("the operator is ready");
 
     let wine = Wine::new(NAMESPACE, "wine");
+    wine.gone(&kube).await?;
     lock(timeline).begin("v1", "the first version is served");
     wine.apply(&kube, &built, Version::V1).await?;
+    let first = built.model(Version::V1)?.digest.clone();
     watch(&kube, &wine, timeline, "v1 serves", |md| {
-        conditions::is_true(&status(md).conditions, conditions::Type::Ready)
-            && status(md).observed_generation == md.metadata.generation
+        let s = status(md);
+        conditions::is_true(&s.conditions, conditions::Type::Ready) && s.stable.is_some_and(|s| s.digest == first)
     })
     .await?;
     let host = wine.host.clone().unwrap_or_default();
