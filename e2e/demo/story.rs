@@ -56,9 +56,10 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     lock(timeline).begin("v1", "the first version is served");
     wine.apply(&kube, &built, Version::V1).await?;
     let first = built.model(Version::V1)?.digest.clone();
-    watch(&kube, &wine, timeline, "v1 serves", |md| {
+    watch(&kube, &wine, None, timeline, "v1 serves", |md| {
         let s = status(md);
-        conditions::is_true(&s.conditions, conditions::Type::Ready) && s.stable.is_some_and(|s| s.digest == first)
+        conditions::is_true(&s.conditions, conditions::Type::Ready)
+            && s.stable.is_some_and(|s| s.digest == first)
     })
     .await?;
     let host = wine.host.clone().unwrap_or_default();
@@ -84,13 +85,12 @@ async fn promote(kube: &Client, wine: &Wine, built: &Built, load: &Load, t: &Sha
     let md = {
         let mut last_weight = 0;
         loop {
-            let md = watch(kube, wine, t, "v2 moves on", |md| {
+            let md = watch(kube, wine, Some(load), t, "v2 moves on", |md| {
                 let s = status(md);
                 s.candidate.as_ref().map_or(0, |c| c.weight) > last_weight
                     || s.history.first().is_some_and(|h| h.digest == digest)
             })
             .await?;
-            lock(t).counts = load.counts();
             if status(&md).history.first().is_some_and(|h| h.digest == digest) {
                 break md;
             }
@@ -116,8 +116,11 @@ async fn roll_back(kube: &Client, wine: &Wine, built: &Built, load: &Load, t: &S
     lock(t).begin("v3", "right on paper, but 3 of 10 requests fail: it should be rolled back");
     wine.apply(kube, built, Version::BadFeatures).await?;
     let digest = built.model(Version::BadFeatures)?.digest.clone();
-    watch(kube, wine, t, "v3 has traffic", |md| status(md).candidate.is_some_and(|c| c.weight > 0)).await?;
-    let md = watch(kube, wine, t, "v3 is gone from the traffic", |md| {
+    watch(kube, wine, Some(load), t, "v3 has traffic", |md| {
+        status(md).candidate.is_some_and(|c| c.weight > 0)
+    })
+    .await?;
+    let md = watch(kube, wine, Some(load), t, "v3 is gone from the traffic", |md| {
         status(md).history.first().is_some_and(|h| h.digest == digest)
     })
     .await?;
@@ -176,6 +179,7 @@ fn status(md: &ModelDeployment) -> serin_api::ModelDeploymentStatus {
 async fn watch(
     kube: &Client,
     wine: &Wine,
+    load: Option<&Load>,
     timeline: &Shared,
     what: &str,
     done: impl Fn(&ModelDeployment) -> bool,
@@ -183,6 +187,9 @@ async fn watch(
     client::until(what, ROLLOUT, || async {
         let md = wine.get(kube).await.map_err(|e| e.to_string())?;
         lock(timeline).saw(row(&md));
+        if let Some(load) = load {
+            lock(timeline).counts = load.counts();
+        }
         if done(&md) { Ok(md) } else { Err(row(&md).progress) }
     })
     .await
