@@ -9,11 +9,11 @@
 //! - [`ramp`]: weights, steps and how many pods they take
 //! - [`decide`]: the state machine of a rollout
 //! - [`report`]: conditions
-//! - [`build`]: the Kubernetes objects
+//! - [`objects`]: the Kubernetes objects
 
-pub mod build;
 pub mod decide;
 pub mod measure;
+pub mod objects;
 pub mod plan;
 pub mod ramp;
 pub mod report;

@@ -8,7 +8,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use serin_api::{ModelDeployment, ModelDeploymentStatus, TrafficMode, labels};
-use serin_engine::{Plan, Write, build, decide, revision};
+use serin_engine::{Plan, Write, decide, objects, revision};
 
 use crate::{
     children::{HttpRoute, ident},
@@ -62,17 +62,17 @@ async fn confirmed(ctx: &Context, object: &Object<'_>) -> Result<bool, Error> {
 }
 
 async fn one(ctx: &Context, object: &Object<'_>, write: &Write) -> Result<Applied, Error> {
-    let owner = object.build();
+    let owner = object.owned();
     ctx.telemetry.wrote();
     match write {
         Write::CreateDeployment { revision, spec, slot, replicas } => {
             let name = revision::child_name(owner.name, owner.uid, revision);
-            let body = build::deployment(&owner, revision, spec, *slot, *replicas, &ctx.agent_image)
+            let body = objects::deployment(&owner, revision, spec, *slot, *replicas, &ctx.agent_image)
                 .map_err(|why| Error::Build { object: format!("Deployment {name}"), why })?;
             create(ctx, object, &Target::of::<Deployment>(Kind::Deployment), &name, body).await
         }
         Write::CreateSlotService(slot) => {
-            let body = build::slot_service(&owner, *slot);
+            let body = objects::slot_service(&owner, *slot);
             let name = owner.slot_service_name(*slot);
             create(ctx, object, &Target::of::<Service>(Kind::Service), &name, body).await
         }
@@ -80,11 +80,11 @@ async fn one(ctx: &Context, object: &Object<'_>, write: &Write) -> Result<Applie
             let (target, body) = match (decide::mode(&object.md.spec), &object.md.spec.traffic.gateway) {
                 (TrafficMode::Gateway, Some(gateway)) => (
                     Target::of::<HttpRoute>(Kind::Route),
-                    build::route(&owner, gateway, *weights, journal, uid.as_deref()),
+                    objects::route(&owner, gateway, *weights, journal, uid.as_deref()),
                 ),
                 _ => (
                     Target::of::<Service>(Kind::Service),
-                    build::ratio_service(&owner, *weights, journal, uid.as_deref()),
+                    objects::ratio_service(&owner, *weights, journal, uid.as_deref()),
                 ),
             };
             if uid.is_none() {
@@ -96,7 +96,8 @@ async fn one(ctx: &Context, object: &Object<'_>, write: &Write) -> Result<Applie
         }
         Write::Scale { name, uid, replicas } => {
             let body = json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}});
-            let params = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
+            let params =
+                PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
             let target = Target::of::<Deployment>(Kind::Deployment);
             patch(ctx, object, &target, name, &params, &Patch::Merge(body)).await
         }
@@ -134,7 +135,8 @@ async fn create(
             Ok(Applied::Whole)
         }
         Err(kube::Error::Api(s)) if s.is_already_exists() => {
-            let found = api(ctx, object, target).get_opt(name).await.map_err(|e| failed("get", kind, name, e))?;
+            let found =
+                api(ctx, object, target).get_opt(name).await.map_err(|e| failed("get", kind, name, e))?;
             let Some(found) = found else { return Ok(Applied::Outrun) };
             let owners = found.metadata.owner_references.as_deref().unwrap_or_default();
             if owners.iter().any(|o| o.uid == object.owner.uid) {
@@ -183,22 +185,33 @@ async fn delete(ctx: &Context, object: &Object<'_>, name: &str, uid: &str) -> Re
 }
 
 /// The status, if it differs: a merge patch of the difference, valid only for the version we have seen.
-async fn status(ctx: &Context, object: &Object<'_>, wanted: &ModelDeploymentStatus) -> Result<Applied, Error> {
+async fn status(
+    ctx: &Context,
+    object: &Object<'_>,
+    wanted: &ModelDeploymentStatus,
+) -> Result<Applied, Error> {
     if object.md.status.as_ref() == Some(wanted) {
         return Ok(Applied::Whole);
     }
     let name = &object.owner.name;
     let to_json = |s: &ModelDeploymentStatus| {
-        serde_json::to_value(s).map_err(|e| Error::Build { object: format!("status of {name}"), why: e.to_string() })
+        serde_json::to_value(s)
+            .map_err(|e| Error::Build { object: format!("status of {name}"), why: e.to_string() })
     };
-    let Some(change) = merge_patch(&to_json(&object.status)?, &to_json(wanted)?) else { return Ok(Applied::Whole) };
+    let Some(change) = merge_patch(&to_json(&object.status)?, &to_json(wanted)?) else {
+        return Ok(Applied::Whole);
+    };
     let body = json!({
         "metadata": {"uid": object.owner.uid, "resourceVersion": object.md.metadata.resource_version},
         "status": change,
     });
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(ctx.client.clone(), &object.owner.namespace, &ApiResource::erase::<ModelDeployment>(&()));
-    let params = PatchParams { field_manager: Some(labels::STATUS_MANAGER.to_owned()), ..PatchParams::default() };
+    let api: Api<DynamicObject> = Api::namespaced_with(
+        ctx.client.clone(),
+        &object.owner.namespace,
+        &ApiResource::erase::<ModelDeployment>(&()),
+    );
+    let params =
+        PatchParams { field_manager: Some(labels::STATUS_MANAGER.to_owned()), ..PatchParams::default() };
     ctx.telemetry.wrote();
     match api.patch_status(name, &params, &Patch::Merge(body)).await {
         Ok(written) => {

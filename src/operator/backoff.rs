@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 pub struct Backoff(Mutex<HashMap<(String, String), u32>>);
 
 /// Longest delay.
-const MAX: Duration = Duration::from_secs(300);
+const MAX: Duration = Duration::from_mins(5);
 /// First delay.
 const FIRST: Duration = Duration::from_millis(500);
 
@@ -19,7 +19,8 @@ impl Backoff {
         let n = all.entry((namespace.to_owned(), name.to_owned())).or_insert(0);
         let delay = FIRST.saturating_mul(1 << (*n).min(10)).min(MAX);
         *n = n.saturating_add(1);
-        let spread = name.bytes().chain(namespace.bytes()).fold(0_u32, |h, b| h.wrapping_mul(31) ^ u32::from(b));
+        let spread =
+            name.bytes().chain(namespace.bytes()).fold(0_u32, |h, b| h.wrapping_mul(31) ^ u32::from(b));
         delay + delay.mul_f64(f64::from(spread % 256) / 1024.0)
     }
 

@@ -33,7 +33,7 @@ pub struct Context {
     pub gateway_api: AtomicBool,
     pub own_writes: OwnWrites,
     /// Names found taken by strangers when they were to be created; asked again later.
-    pub taken: crate::observe::Taken,
+    pub taken: crate::taken::Taken,
     pub backoff: Backoff,
     pub telemetry: Telemetry,
 }
@@ -41,7 +41,8 @@ pub struct Context {
 impl Context {
     pub fn new(client: Client, prometheus: Prometheus, agent_image: String, telemetry: Telemetry) -> Self {
         let instance = std::env::var("HOSTNAME").ok();
-        let recorder = Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance });
+        let recorder =
+            Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance });
         Self {
             client,
             recorder,
@@ -53,7 +54,7 @@ impl Context {
             pods: Index::default(),
             gateway_api: AtomicBool::new(false),
             own_writes: OwnWrites::default(),
-            taken: crate::observe::Taken::default(),
+            taken: crate::taken::Taken::default(),
             backoff: Backoff::default(),
             telemetry,
         }

@@ -52,7 +52,11 @@ impl OwnWrites {
     }
 
     /// Whether everything we wrote is visible; `seen` looks an object up: its version, UID and whether it is leaving.
-    pub fn visible(&self, owner: &OwnerKey, seen: impl Fn(Kind, &str) -> Option<(u64, String, bool)>) -> bool {
+    pub fn visible(
+        &self,
+        owner: &OwnerKey,
+        seen: impl Fn(Kind, &str) -> Option<(u64, String, bool)>,
+    ) -> bool {
         let mut all = self.lock();
         let Some(writes) = all.get_mut(owner) else { return true };
         writes.retain(|(kind, name), (expect, at)| {

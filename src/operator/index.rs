@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{RwLock, atomic::{AtomicBool, Ordering}},
+    sync::{
+        RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use kube::runtime::watcher::Event;
@@ -74,7 +77,9 @@ impl<C: Child> Index<C> {
                 let new = state.relist.take().unwrap_or_default();
                 let mut changed: Vec<OwnerKey> =
                     state.by_owner.keys().filter(|k| !new.contains_key(*k)).cloned().collect();
-                changed.extend(new.iter().filter(|(k, v)| state.by_owner.get(*k) != Some(v)).map(|(k, _)| k.clone()));
+                changed.extend(
+                    new.iter().filter(|(k, v)| state.by_owner.get(*k) != Some(v)).map(|(k, _)| k.clone()),
+                );
                 state.by_owner = new;
                 self.synced.store(true, Ordering::Release);
                 changed

@@ -4,6 +4,7 @@
 //! - `children`: what we keep of Deployments, Services, routes and pods (a few hundred bytes each)
 //! - `index`: those, by owner, fed by one watch a kind
 //! - `fresh`: our own writes, remembered until the caches show them
+//! - `taken`: names that strangers bear
 //! - `observe`, `apply`, `report`: the steps with I/O
 //! - `prometheus`, `samples`: raw samples, bounded
 //! - `backoff`, `telemetry`, `server`: retries, metrics, health
@@ -22,6 +23,7 @@ mod report;
 mod run;
 mod samples;
 mod server;
+mod taken;
 mod telemetry;
 mod watches;
 

@@ -1,16 +1,13 @@
 //! Step 1: caches and Prometheus become the engine's [`World`] and [`Reading`].
 
-use std::{
-    collections::HashMap,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Input, ObservedDeployment, ObservedTraffic, PodTrouble, Reading, World, build, decide, measure, revision,
+    Input, ObservedDeployment, ObservedTraffic, PodTrouble, Reading, World, decide, measure, objects,
+    revision,
 };
 
 use crate::{
@@ -19,36 +16,6 @@ use crate::{
     fresh::Kind,
     samples,
 };
-
-/// Names that strangers bear, by owner; forgotten after a while, so that a renamed stranger is noticed.
-#[derive(Debug, Default)]
-pub struct Taken(Mutex<HashMap<OwnerKey, (Vec<String>, Instant)>>);
-
-/// How long a taken name is believed.
-const TAKEN_FOR: Duration = Duration::from_secs(30);
-
-impl Taken {
-    pub fn remember(&self, owner: &OwnerKey, what: String) {
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (names, at) = all.entry(owner.clone()).or_insert_with(|| (Vec::new(), Instant::now()));
-        *at = Instant::now();
-        if !names.contains(&what) {
-            names.push(what);
-        }
-    }
-    fn of(&self, owner: &OwnerKey) -> Vec<String> {
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.retain(|_, (_, at)| at.elapsed() < TAKEN_FOR);
-        all.get(owner).map(|(names, _)| names.clone()).unwrap_or_default()
-    }
-    /// Whether any name of this owner was found taken.
-    pub fn any(&self, owner: &OwnerKey) -> bool {
-        !self.of(owner).is_empty()
-    }
-    pub const fn recheck() -> Duration {
-        TAKEN_FOR
-    }
-}
 
 /// The object and its key.
 pub struct Object<'a> {
@@ -67,8 +34,9 @@ impl<'a> Object<'a> {
     pub fn version(&self) -> u64 {
         self.md.resource_version().and_then(|v| v.parse().ok()).unwrap_or(0)
     }
-    pub fn build(&self) -> build::Owner<'_> {
-        build::Owner {
+    /// The owner of what is built.
+    pub fn owned(&self) -> objects::Owner<'_> {
+        objects::Owner {
             name: &self.owner.name,
             namespace: &self.owner.namespace,
             uid: &self.owner.uid,
@@ -112,23 +80,25 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         .filter(|slot| services.iter().any(|s| is_slot_service(object, s, *slot)))
         .collect();
     let traffic = match decide::mode(&object.md.spec) {
-        TrafficMode::Gateway => routes.into_iter().find(|r| r.ident.name == owner.name).map(|r| ObservedTraffic {
-            uid: r.ident.uid.clone(),
-            weights: r.weights.unwrap_or(UNKNOWN),
-            journal: r.journal.clone(),
-            confirmed: r.confirmed,
-            intact: r.weights.is_some()
-                && r.journal.is_some()
-                && object.md.spec.traffic.gateway.as_ref().is_some_and(|g| attached_as_wanted(&r, g)),
-            refused: r.refused,
-        }),
+        TrafficMode::Gateway => {
+            routes.into_iter().find(|r| r.ident.name == owner.name).map(|r| ObservedTraffic {
+                uid: r.ident.uid.clone(),
+                weights: r.weights.unwrap_or(UNKNOWN),
+                journal: r.journal.clone(),
+                confirmed: r.confirmed,
+                intact: r.weights.is_some()
+                    && r.journal.is_some()
+                    && object.md.spec.traffic.gateway.as_ref().is_some_and(|g| attached_as_wanted(&r, g)),
+                refused: r.refused,
+            })
+        }
         TrafficMode::ReplicaRatio => {
             services.into_iter().find(|s| s.ident.name == owner.name).map(|s| ratio_traffic(object, s))
         }
     };
     let leftovers_of_namesake = [owner.name.clone()]
         .into_iter()
-        .chain([Slot::A, Slot::B].map(|s| object.build().slot_service_name(s)))
+        .chain([Slot::A, Slot::B].map(|s| object.owned().slot_service_name(s)))
         .any(|n| ctx.services.belongs_to_namesake(owner, &n) || ctx.routes.belongs_to_namesake(owner, &n));
     Some(World {
         deployments: deployments
@@ -163,7 +133,7 @@ fn pods_key(owner: &OwnerKey) -> OwnerKey {
 }
 
 fn is_slot_service(object: &Object<'_>, s: &ServiceView, slot: Slot) -> bool {
-    s.slot_label == Some(slot) && s.ident.name == object.build().slot_service_name(slot) && !s.ident.deleting
+    s.slot_label == Some(slot) && s.ident.name == object.owned().slot_service_name(slot) && !s.ident.deleting
 }
 
 fn ratio_traffic(object: &Object<'_>, s: ServiceView) -> ObservedTraffic {
@@ -172,8 +142,8 @@ fn ratio_traffic(object: &Object<'_>, s: ServiceView) -> ObservedTraffic {
     let selects = |key: &str| s.selector.get(key).map(String::as_str);
     let intact = s.journal.is_some()
         && selects(labels::INSTANCE) == Some(instance.as_str())
-        && selects(labels::SLOT) == build::service::only(weights).map(Slot::as_str)
-        && s.selector.len() == 1 + usize::from(build::service::only(weights).is_some());
+        && selects(labels::SLOT) == objects::service::only(weights).map(Slot::as_str)
+        && s.selector.len() == 1 + usize::from(objects::service::only(weights).is_some());
     ObservedTraffic { uid: s.ident.uid, weights, journal: s.journal, confirmed: true, intact, refused: None }
 }
 

@@ -204,7 +204,10 @@ fn escape_regex(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wiremock::{Mock, MockServer, ResponseTemplate, matchers::{method, path}};
+    use wiremock::{
+        Mock, MockServer, ResponseTemplate,
+        matchers::{method, path},
+    };
 
     fn measurement() -> Measurement {
         let at = |s| DateTime::from_timestamp(s, 0).unwrap();
@@ -222,7 +225,8 @@ mod tests {
         Mock::given(method("GET")).and(path("/api/v1/query")).respond_with(template).mount(&server).await;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let p = Prometheus::new(&server.uri()).unwrap();
-        p.samples("http_requests_total", "ns", &measurement(), DateTime::from_timestamp(1060, 0).unwrap()).await
+        p.samples("http_requests_total", "ns", &measurement(), DateTime::from_timestamp(1060, 0).unwrap())
+            .await
     }
 
     fn matrix(result: &str) -> ResponseTemplate {
@@ -232,9 +236,11 @@ mod tests {
 
     #[tokio::test]
     async fn samples_are_read_as_they_are() {
-        let got = ask(matrix(r#"[{"metric":{"pod":"wine-a-1","code":"200"},"values":[[1001.5,"3"],[1002.5,"NaN"]]}]"#))
-            .await
-            .unwrap();
+        let got = ask(matrix(
+            r#"[{"metric":{"pod":"wine-a-1","code":"200"},"values":[[1001.5,"3"],[1002.5,"NaN"]]}]"#,
+        ))
+        .await
+        .unwrap();
         assert_eq!(got[0].values, vec![(1001.5, "3".to_owned()), (1002.5, "NaN".to_owned())]);
     }
 

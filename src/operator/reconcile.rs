@@ -18,19 +18,23 @@ use crate::{
     apply::{self, Applied},
     context::Context,
     error::Error,
-    observe::{self, Object, Taken},
+    observe::{self, Object},
     report,
+    taken::Taken,
 };
 
 /// Longest reconcile: five writes at their worst, and Prometheus' deadline.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// A full look at an object at rest, from the caches alone.
-const RESYNC: Duration = Duration::from_secs(3600);
+const RESYNC: Duration = Duration::from_hours(1);
 /// When a cache does not show our own write yet; the event itself wakes us before.
 const CACHE_LAG: Duration = Duration::from_secs(1);
 
 /// The reconcile of one object, with a deadline, and with a panic kept inside it.
-pub async fn reconcile(md: Arc<DeserializeGuard<ModelDeployment>>, ctx: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(
+    md: Arc<DeserializeGuard<ModelDeployment>>,
+    ctx: Arc<Context>,
+) -> Result<Action, Error> {
     let started = std::time::Instant::now();
     let work = AssertUnwindSafe(steps(&md, &ctx)).catch_unwind();
     let result = match tokio::time::timeout(DEADLINE, work).await {
@@ -105,7 +109,8 @@ async fn unreadable(ctx: &Context, invalid: &InvalidObject) -> Result<Action, Er
         namespace,
         &kube::core::ApiResource::erase::<ModelDeployment>(&()),
     );
-    let params = PatchParams { field_manager: Some(labels::STATUS_MANAGER.to_owned()), ..PatchParams::default() };
+    let params =
+        PatchParams { field_manager: Some(labels::STATUS_MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_status(name, &params, &Patch::Merge(body)).await.map_err(|source| Error::Api {
         verb: "patch status of",
         object: format!("ModelDeployment {name}"),

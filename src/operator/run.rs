@@ -110,8 +110,7 @@ async fn signal() {
 }
 
 async fn client() -> Result<Client, StartError> {
-    let mut config =
-        kube::Config::infer().await.map_err(|e| StartError::Config(Box::new(e)))?;
+    let mut config = kube::Config::infer().await.map_err(|e| StartError::Config(Box::new(e)))?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     // The default retries any verb, POST included, for up to 164 s; ours are planned again from a fresh look.

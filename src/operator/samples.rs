@@ -1,6 +1,6 @@
 //! Prometheus' series as the judge's input: by arm, by pod, by status code.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serin_api::Metric;
@@ -33,12 +33,14 @@ pub async fn read(
 
 /// Two scrape jobs on one pod double every count, and with it the evidence.
 fn one_target_a_pod(raw: &[RawSeries]) -> Result<(), QueryError> {
-    let mut targets: BTreeMap<&str, BTreeSet<(Option<&String>, Option<&String>)>> = BTreeMap::new();
+    let mut targets = BTreeMap::new();
     for s in raw {
-        let pod = s.metric.get("pod").map(String::as_str).unwrap_or_default();
-        targets.entry(pod).or_default().insert((s.metric.get("job"), s.metric.get("instance")));
+        let target = (s.metric.get("job"), s.metric.get("instance"));
+        if *targets.entry(s.metric.get("pod")).or_insert(target) != target {
+            return Err(QueryError::TwoTargets);
+        }
     }
-    if targets.values().any(|t| t.len() > 1) { Err(QueryError::TwoTargets) } else { Ok(()) }
+    Ok(())
 }
 
 fn arrange(metric: &Metric, m: &Measurement, raw: Vec<RawSeries>, started: &HashMap<String, i64>) -> Samples {
@@ -84,10 +86,12 @@ fn gauge(pod: String, series: &[RawSeries]) -> GaugePod {
 
 /// Text that is no number becomes NaN, which the judge counts as not scraped.
 fn samples(s: &RawSeries) -> Vec<Sample> {
-    s.values
-        .iter()
-        .map(|(at, value)| Sample { at_ms: (at * 1000.0).round() as i64, value: value.parse().unwrap_or(f64::NAN) })
-        .collect()
+    let sample = |(at, value): &(f64, String)| {
+        #[allow(clippy::cast_possible_truncation)] // a time of day in milliseconds; anything else saturates
+        let at_ms = (at * 1000.0).round() as i64;
+        Sample { at_ms, value: value.parse().unwrap_or(f64::NAN) }
+    };
+    s.values.iter().map(sample).collect()
 }
 
 #[cfg(test)]
@@ -103,7 +107,13 @@ mod tests {
 
     fn measurement() -> Measurement {
         let at = DateTime::from_timestamp(0, 0).unwrap();
-        Measurement { candidate: Some("w-1".into()), stable: "w-10".into(), from: at, origin: at, metrics: vec![] }
+        Measurement {
+            candidate: Some("w-1".into()),
+            stable: "w-10".into(),
+            from: at,
+            origin: at,
+            metrics: vec![],
+        }
     }
 
     #[test]
@@ -114,7 +124,8 @@ mod tests {
             series(&[("pod", "w-10-x-y"), ("code", "200")], &[(1.0, "5")]),
             series(&[("pod", "w-1x-y"), ("code", "200")], &[(1.0, "7")]),
         ];
-        let Samples::Errors { canary, stable } = arrange(&metric, &measurement(), raw, &HashMap::new()) else {
+        let Samples::Errors { canary, stable } = arrange(&metric, &measurement(), raw, &HashMap::new())
+        else {
             panic!("an error metric");
         };
         assert_eq!((canary.len(), stable.len()), (1, 1));

@@ -14,7 +14,11 @@ use tokio::net::TcpListener;
 use crate::context::Context;
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, ctx: Arc<Context>, stop: impl Future<Output = ()> + Send + 'static) {
+pub async fn serve(
+    listener: TcpListener,
+    ctx: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
     let app = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -33,7 +37,13 @@ async fn ready(State(ctx): State<Arc<Context>>) -> impl IntoResponse {
         ("httproutes", ctx.routes.synced()),
     ];
     let code = if all.iter().all(|(_, ok)| *ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let lines: String = all.iter().map(|(what, ok)| format!("{} {what}\n", if *ok { "ok" } else { "waiting" })).collect();
+    let mut lines = String::new();
+    for (what, ok) in all {
+        lines.push_str(if ok { "ok " } else { "waiting " });
+        lines.push_str(what);
+        lines.push('
+');
+    }
     (code, lines)
 }
 

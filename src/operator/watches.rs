@@ -1,6 +1,9 @@
 //! One watch a kind, into its index; what changed wakes the owner.
 
-use std::{sync::{Arc, atomic::Ordering}, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
@@ -65,11 +68,11 @@ where
                 Vec::new()
             }
         };
-        stream::iter(owners.into_iter().map(wake))
+        stream::iter(owners.into_iter().map(|owner| wake(&owner)))
     })
 }
 
-fn wake(owner: OwnerKey) -> Wake {
+fn wake(owner: &OwnerKey) -> Wake {
     ObjectRef::new(&owner.name).within(&owner.namespace)
 }
 
@@ -82,7 +85,7 @@ fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Wak
         async move {
             while !serves_routes(&ctx.client).await {
                 ctx.routes.nothing_to_list();
-                tokio::time::sleep(Duration::from_secs(60)).await;
+                tokio::time::sleep(Duration::from_mins(1)).await;
             }
             ctx.gateway_api.store(true, Ordering::Release);
         }

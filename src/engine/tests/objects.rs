@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use serin_api::{ModelDeploymentSpec, Slot};
 use serin_engine::{
     Revision, Weights,
-    build::{self, Owner},
+    objects::{self, Owner},
     plan::{Entry, Journal},
     revision,
 };
@@ -28,7 +28,7 @@ fn owner(spec: &ModelDeploymentSpec) -> Owner<'_> {
 
 fn deployment(spec: &ModelDeploymentSpec) -> Value {
     let r = Revision::of(spec);
-    build::deployment(&owner(spec), &r.id, &r.spec, Slot::B, 3, "agent:1").unwrap()
+    objects::deployment(&owner(spec), &r.id, &r.spec, Slot::B, 3, "agent:1").unwrap()
 }
 
 #[test]
@@ -40,7 +40,15 @@ fn the_model_is_verified_before_the_server_starts() {
     let args: Vec<&str> = fetch["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(
         args,
-        ["fetch", "--uri", "https://models.example/wine.bin", "--digest", DIGEST, "--output", "/mnt/models/model"]
+        [
+            "fetch",
+            "--uri",
+            "https://models.example/wine.bin",
+            "--digest",
+            DIGEST,
+            "--output",
+            "/mnt/models/model"
+        ]
     );
     assert_eq!(pod["containers"][0]["volumeMounts"][0]["readOnly"], true);
     assert_eq!(pod["automountServiceAccountToken"], false);
@@ -66,7 +74,8 @@ fn no_container_may_escalate() {
 
 #[test]
 fn pods_say_where_prometheus_finds_them() {
-    let extra = json!({"server": {"image": "x", "ports": {"http": 9000, "metrics": 9001, "metricsPath": "/m"}}});
+    let extra =
+        json!({"server": {"image": "x", "ports": {"http": 9000, "metrics": 9001, "metricsPath": "/m"}}});
     let d = deployment(&spec("https://m.example/x", &extra));
     assert_eq!(
         d["spec"]["template"]["metadata"]["annotations"],
@@ -84,7 +93,10 @@ fn readiness_is_asked_for_unless_the_user_says_how() {
     };
     assert_eq!(probe(&json!({})), "/readyz");
     assert_eq!(probe(&json!({"server": {"image": "x", "probes": {"readiness": {"path": "/ok"}}}})), "/ok");
-    assert_eq!(probe(&json!({"server": {"image": "x", "probes": {"liveness": {"path": "/ok"}}}})), Value::Null);
+    assert_eq!(
+        probe(&json!({"server": {"image": "x", "probes": {"liveness": {"path": "/ok"}}}})),
+        Value::Null
+    );
 }
 
 #[test]
@@ -115,7 +127,7 @@ fn the_route_always_names_both_slots() {
     let spec = spec("https://m.example/x", &extra);
     let gateway = spec.traffic.gateway.clone().unwrap();
     let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(2) };
-    let r = build::route(&owner(&spec), &gateway, Weights::to(Slot::B, 25), &journal, Some("route-uid"));
+    let r = objects::route(&owner(&spec), &gateway, Weights::to(Slot::B, 25), &journal, Some("route-uid"));
     let backends = &r["spec"]["rules"][0]["backendRefs"];
     assert_eq!((&backends[0]["name"], &backends[0]["weight"]), (&json!("wine-a"), &json!(75)));
     assert_eq!((&backends[1]["name"], &backends[1]["weight"]), (&json!("wine-b"), &json!(25)));
@@ -128,7 +140,7 @@ fn the_route_always_names_both_slots() {
 fn without_a_gateway_the_selector_is_the_switch() {
     let spec = spec("https://m.example/x", &json!({}));
     let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };
-    let selector = |w| build::ratio_service(&owner(&spec), w, &journal, None)["spec"]["selector"].clone();
+    let selector = |w| objects::ratio_service(&owner(&spec), w, &journal, None)["spec"]["selector"].clone();
     assert_eq!(selector(Weights::to(Slot::A, 100))["serin.dev/slot"], "a");
     assert_eq!(selector(Weights::to(Slot::B, 100))["serin.dev/slot"], "b");
     assert_eq!(selector(Weights::to(Slot::B, 25)).get("serin.dev/slot"), None);

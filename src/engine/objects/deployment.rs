@@ -63,7 +63,9 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
     let uri = match spec.model.artifact.location()? {
         Location::Http(uri) => uri,
         Location::Claim { claim, path } => {
-            volumes.push(json!({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": true}}));
+            volumes.push(
+                json!({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": true}}),
+            );
             fetch_mounts.push(json!({"name": "claim", "mountPath": CLAIM_DIR, "readOnly": true}));
             format!("file://{CLAIM_DIR}/{path}")
         }
@@ -120,8 +122,9 @@ fn container(server: &Server, drain_seconds: i32) -> Value {
     env.extend(server.env.iter().map(env_var));
     let default_readiness =
         Probe { path: "/readyz".to_owned(), period_seconds: 2, timeout_seconds: 1, failure_threshold: 3 };
-    let no_probes =
-        server.probes.readiness.is_none() && server.probes.liveness.is_none() && server.probes.startup.is_none();
+    let no_probes = server.probes.readiness.is_none()
+        && server.probes.liveness.is_none()
+        && server.probes.startup.is_none();
     let readiness = server.probes.readiness.as_ref().or(no_probes.then_some(&default_readiness));
     let mut c = json!({
         "name": "server",
@@ -161,7 +164,8 @@ fn container(server: &Server, drain_seconds: i32) -> Value {
         c["args"] = json!(server.args);
     }
     let mut resources = Map::new();
-    for (kind, quantities) in [("requests", &server.resources.requests), ("limits", &server.resources.limits)] {
+    for (kind, quantities) in [("requests", &server.resources.requests), ("limits", &server.resources.limits)]
+    {
         if !quantities.is_empty() {
             resources.insert(kind.to_owned(), json!(quantities));
         }

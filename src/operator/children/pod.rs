@@ -1,0 +1,161 @@
+//! Pods: why one is not ready, and since when its server runs.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::{Deserialize, Serialize};
+use serin_api::labels;
+use serin_engine::PodTrouble;
+
+use super::{Child, Ident, OwnerKey, label};
+
+/// A pod: why it is not ready, and since when its server runs.
+#[derive(kube::Resource, Serialize, Deserialize, Clone, Debug)]
+#[resource(inherit = k8s_openapi::api::core::v1::Pod)]
+pub struct SlimPod {
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    pub status: SlimPodStatus,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct SlimPodStatus {
+    #[serde(default)]
+    pub conditions: Vec<SlimCondition>,
+    #[serde(default)]
+    pub container_statuses: Vec<SlimContainer>,
+    #[serde(default)]
+    pub init_container_statuses: Vec<SlimContainer>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+pub struct SlimCondition {
+    #[serde(rename = "type", default)]
+    pub type_: String,
+    #[serde(default)]
+    pub status: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub message: Option<String>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct SlimContainer {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub restart_count: i32,
+    #[serde(default)]
+    pub state: SlimState,
+    #[serde(default)]
+    pub last_state: SlimState,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+pub struct SlimState {
+    #[serde(default)]
+    pub waiting: Option<SlimWaiting>,
+    #[serde(default)]
+    pub running: Option<SlimRunning>,
+    #[serde(default)]
+    pub terminated: Option<SlimTerminated>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+pub struct SlimWaiting {
+    #[serde(default)]
+    pub reason: String,
+    #[serde(default)]
+    pub message: Option<String>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct SlimRunning {
+    #[serde(default)]
+    pub started_at: Option<Time>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct SlimTerminated {
+    #[serde(default)]
+    pub exit_code: i32,
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodView {
+    pub ident: Ident,
+    pub revision: String,
+    /// When its server's container started, in milliseconds since the epoch.
+    pub started_ms: Option<i64>,
+    pub trouble: Option<PodTrouble>,
+}
+
+/// Restarts after which a container that waits to be started again counts as crash-looping.
+const CRASHES: i32 = 3;
+
+impl Child for SlimPod {
+    type View = PodView;
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn ident(view: &PodView) -> &Ident {
+        &view.ident
+    }
+    fn owner(&self) -> Option<OwnerKey> {
+        Some(OwnerKey {
+            namespace: self.metadata.namespace.clone()?,
+            name: label(&self.metadata, labels::DEPLOYMENT)?.to_owned(),
+            uid: label(&self.metadata, labels::INSTANCE)?.to_owned(),
+        })
+    }
+    fn view(&self, mut ident: Ident) -> PodView {
+        // Freshness is never asked of pods; without versions, equal views mean that nothing of interest changed.
+        ident.version = 0;
+        let server = self.status.container_statuses.iter().find(|c| c.name == "server");
+        PodView {
+            ident,
+            revision: label(&self.metadata, labels::REVISION).unwrap_or_default().to_owned(),
+            started_ms: server
+                .and_then(|c| c.state.running.as_ref())
+                .and_then(|r| r.started_at.as_ref())
+                .map(|t| t.0.as_millisecond()),
+            trouble: trouble(&self.status),
+        }
+    }
+}
+
+fn trouble(status: &SlimPodStatus) -> Option<PodTrouble> {
+    for c in status.init_container_statuses.iter().chain(&status.container_statuses) {
+        let Some(waiting) = &c.state.waiting else { continue };
+        match waiting.reason.as_str() {
+            "CrashLoopBackOff" if c.restart_count >= CRASHES => {
+                return Some(PodTrouble::CrashLoop { restarts: c.restart_count, message: last_words(c) });
+            }
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+                let message = waiting.message.clone().unwrap_or_else(|| waiting.reason.clone());
+                return Some(PodTrouble::ImagePull { message: clean(&message) });
+            }
+            _ => {}
+        }
+    }
+    status
+        .conditions
+        .iter()
+        .find(|c| {
+            c.type_ == "PodScheduled" && c.status == "False" && c.reason.as_deref() == Some("Unschedulable")
+        })
+        .map(|c| PodTrouble::Unschedulable { message: clean(c.message.as_deref().unwrap_or_default()) })
+}
+
+fn last_words(c: &SlimContainer) -> String {
+    let Some(end) = &c.last_state.terminated else { return format!("container {}", c.name) };
+    let words = end.message.as_deref().map(str::trim).filter(|m| !m.is_empty());
+    let last_line = words.and_then(|w| w.lines().last()).map(clean);
+    match last_line {
+        Some(line) => format!("container {} exited with {}: {line}", c.name, end.exit_code),
+        None => format!("container {} exited with {}", c.name, end.exit_code),
+    }
+}
+
+/// One bounded line: what a container says ends up in a status, and control characters in a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}

@@ -1,0 +1,155 @@
+//! HTTPRoutes: the weights, and whether the gateway has confirmed them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+use serin_api::GatewayTraffic;
+use serin_engine::{Journal, Weights};
+
+use super::{Child, Ident, journal};
+
+/// An HTTPRoute. Declared here because the `gateway-api` crate is built on an older kube (docs/adr/0001).
+#[derive(kube::CustomResource, Serialize, Deserialize, Clone, Debug)]
+#[kube(group = "gateway.networking.k8s.io", version = "v1", kind = "HTTPRoute", root = "HttpRoute")]
+#[kube(plural = "httproutes", namespaced, schema = "disabled", status = "HttpRouteStatus")]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRouteSpec {
+    #[serde(default)]
+    pub parent_refs: Vec<RouteParent>,
+    #[serde(default)]
+    pub hostnames: Vec<String>,
+    #[serde(default)]
+    pub rules: Vec<RouteRule>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteParent {
+    pub name: String,
+    #[serde(default)]
+    pub namespace: Option<String>,
+    #[serde(default)]
+    pub section_name: Option<String>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteRule {
+    #[serde(default)]
+    pub backend_refs: Vec<RouteBackend>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct RouteBackend {
+    pub name: String,
+    #[serde(default = "one")]
+    pub weight: i32,
+}
+fn one() -> i32 {
+    1
+}
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+pub struct HttpRouteStatus {
+    #[serde(default)]
+    pub parents: Vec<RouteParentStatus>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteParentStatus {
+    pub parent_ref: RouteParent,
+    #[serde(default)]
+    pub conditions: Vec<RouteCondition>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteCondition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub status: String,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub observed_generation: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteView {
+    pub ident: Ident,
+    pub weights: Option<Weights>,
+    pub parents: Vec<RouteParent>,
+    pub hostnames: Vec<String>,
+    pub journal: Option<Journal>,
+    pub confirmed: bool,
+    pub refused: Option<String>,
+}
+impl Child for HttpRoute {
+    type View = RouteView;
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn ident(view: &RouteView) -> &Ident {
+        &view.ident
+    }
+    fn view(&self, ident: Ident) -> RouteView {
+        let name = self.metadata.name.clone().unwrap_or_default();
+        let weights = match self.spec.rules.as_slice() {
+            [rule] => match rule.backend_refs.as_slice() {
+                [a, b] if a.name == format!("{name}-a") && b.name == format!("{name}-b") => {
+                    Some(Weights { a: a.weight, b: b.weight })
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let (confirmed, refused) = route_state(self);
+        RouteView {
+            ident,
+            weights,
+            parents: self.spec.parent_refs.clone(),
+            hostnames: self.spec.hostnames.clone(),
+            journal: journal(&self.metadata),
+            confirmed,
+            refused,
+        }
+    }
+}
+
+/// Confirmed: every parent we name says Accepted and ResolvedRefs for this very generation. Refused: one of them
+/// says no to it.
+fn route_state(route: &HttpRoute) -> (bool, Option<String>) {
+    let generation = route.metadata.generation.unwrap_or(0);
+    let parents = route.status.as_ref().map(|s| s.parents.as_slice()).unwrap_or_default();
+    let mut confirmed = !route.spec.parent_refs.is_empty();
+    let mut refused = None;
+    for wanted in &route.spec.parent_refs {
+        let same = |p: &&RouteParentStatus| {
+            p.parent_ref.name == wanted.name && p.parent_ref.section_name == wanted.section_name
+        };
+        let mut ok = false;
+        for status in parents.iter().filter(same) {
+            let says = |ty: &str, value: &str| {
+                status.conditions.iter().find(|c| {
+                    c.type_ == ty
+                        && c.status == value
+                        && c.observed_generation.is_some_and(|g| g >= generation)
+                })
+            };
+            ok = says("Accepted", "True").is_some() && says("ResolvedRefs", "False").is_none();
+            if let Some(no) = says("Accepted", "False") {
+                refused = Some(format!("Gateway {}: {}", wanted.name, no.message));
+            }
+        }
+        confirmed &= ok;
+    }
+    (confirmed, refused)
+}
+
+/// Whether the route is attached where the spec says.
+pub fn attached_as_wanted(view: &RouteView, wanted: &GatewayTraffic) -> bool {
+    let parents: Vec<RouteParent> = wanted
+        .parent_refs
+        .iter()
+        .map(|p| RouteParent {
+            name: p.name.clone(),
+            namespace: p.namespace.clone(),
+            section_name: p.section_name.clone(),
+        })
+        .collect();
+    view.parents == parents && view.hostnames == wanted.hostnames
+}
