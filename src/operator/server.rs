@@ -41,8 +41,7 @@ async fn ready(State(ctx): State<Arc<Context>>) -> impl IntoResponse {
     for (what, ok) in all {
         lines.push_str(if ok { "ok " } else { "waiting " });
         lines.push_str(what);
-        lines.push('
-');
+        lines.push('\n');
     }
     (code, lines)
 }
