@@ -36,6 +36,11 @@ while IFS= read -r file; do
       problem "$file: the link $link leads to no heading"
     fi
   done < <(prose "$file" | grep -oE '\]\([^() ]+\)' | sed -E 's/^\]\((.*)\)$/\1/' || true)
+  # Files named in passing move as often as those that are linked. Named from the repository or from the crate.
+  while IFS= read -r path; do
+    [[ -e $path || -e $(dirname "$file")/../$path ]] || problem "$file: there is no $path"
+  done < <(awk '/^ *```/ { fenced = !fenced; next } !fenced' "$file" |
+    grep -oE '`(\.ci|crds|deploy|docs|e2e|src|tests)/[^` ]*`' | tr -d '`' || true)
 done <<<"$files"
 
 # Code and manifests name decisions by number.
