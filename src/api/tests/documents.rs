@@ -57,7 +57,8 @@ fn yaml_blocks(markdown: &str) -> Vec<String> {
 
 /// Checks the `ModelDeployment`s of a stream; gives how many there were.
 fn check(place: &str, yaml: &str) -> usize {
-    let ours = documents(yaml).into_iter().filter(|d| d.lines().any(|l| l.trim_end() == "kind: ModelDeployment"));
+    let ours =
+        documents(yaml).into_iter().filter(|d| d.lines().any(|l| l.trim_end() == "kind: ModelDeployment"));
     ours.map(|document| {
         let written: Value = serde_saphyr::from_str(&document).unwrap_or_else(|e| panic!("{place}: {e}"));
         let typed: ModelDeployment =
