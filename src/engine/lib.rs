@@ -3,13 +3,13 @@
 //! No client, no clock, no randomness: every input is a value, every effect is a [`Write`] before it happens. A test
 //! can therefore crash between any two of them (`tests/crash.rs` does).
 //!
-//! - [`revision`]: what makes two pods different, and the names that follow from it
-//! - [`world`]: what was observed
-//! - [`measure`]: what the analysis needs, and what it found
-//! - [`ramp`]: weights, steps and how many pods they take
-//! - [`decide`]: the state machine of a rollout
-//! - [`report`]: conditions
-//! - [`objects`]: the Kubernetes objects
+//! - [`revision`] is what makes two pods different, and the names that follow from it
+//! - [`world`] is what was observed
+//! - [`measure`] is what the analysis needs, and what it found
+//! - [`ramp`] is weights, steps and how many pods they take
+//! - [`decide`] is the state machine of a rollout
+//! - [`report`] is conditions
+//! - [`objects`] is the Kubernetes objects
 
 pub mod decide;
 pub mod measure;

@@ -35,6 +35,7 @@ pub struct Context {
     /// Names found taken by strangers when they were to be created; asked again later.
     pub taken: crate::taken::Taken,
     pub backoff: Backoff,
+    pub unreadable: crate::unreadable::Unreadable,
     pub telemetry: Telemetry,
 }
 
@@ -56,6 +57,7 @@ impl Context {
             own_writes: OwnWrites::default(),
             taken: crate::taken::Taken::default(),
             backoff: Backoff::default(),
+            unreadable: crate::unreadable::Unreadable::default(),
             telemetry,
         }
     }

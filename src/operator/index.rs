@@ -1,7 +1,7 @@
 //! Views of one kind by owner, fed by one watch.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         RwLock,
         atomic::{AtomicBool, Ordering},
@@ -21,14 +21,14 @@ pub struct Index<C: Child> {
 
 #[derive(Debug)]
 struct State<V> {
-    by_owner: HashMap<OwnerKey, Vec<V>>,
+    by_owner: BTreeMap<OwnerKey, Vec<V>>,
     /// A relist in progress: it replaces the rest when it is complete.
-    relist: Option<HashMap<OwnerKey, Vec<V>>>,
+    relist: Option<BTreeMap<OwnerKey, Vec<V>>>,
 }
 
 impl<C: Child> Default for Index<C> {
     fn default() -> Self {
-        let state = State { by_owner: HashMap::new(), relist: None };
+        let state = State { by_owner: BTreeMap::new(), relist: None };
         Self { state: RwLock::new(state), synced: AtomicBool::new(false) }
     }
 }
@@ -51,12 +51,14 @@ impl<C: Child> Index<C> {
 
     /// Whether an object of this name belongs to another incarnation of the same name.
     pub fn belongs_to_namesake(&self, owner: &OwnerKey, name: &str) -> bool {
-        self.read().by_owner.iter().any(|(k, views)| {
-            k.name == owner.name
-                && k.namespace == owner.namespace
-                && k.uid != owner.uid
-                && views.iter().any(|v| C::ident(v).name == name)
-        })
+        // Keys are ordered by namespace, name, UID: the incarnations stand together.
+        let first = OwnerKey { uid: String::new(), ..owner.clone() };
+        let state = self.read();
+        let mut incarnations = state
+            .by_owner
+            .range(first..)
+            .take_while(|(k, _)| k.namespace == owner.namespace && k.name == owner.name);
+        incarnations.any(|(k, views)| k.uid != owner.uid && views.iter().any(|v| C::ident(v).name == name))
     }
 
     /// Takes an event in; the owners to look at again.
@@ -64,7 +66,7 @@ impl<C: Child> Index<C> {
         let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::Init => {
-                state.relist = Some(HashMap::new());
+                state.relist = Some(BTreeMap::new());
                 Vec::new()
             }
             Event::InitApply(object) => {
@@ -108,7 +110,7 @@ fn entry<C: Child>(object: &C) -> Option<(OwnerKey, C::View)> {
 }
 
 /// `true` if something changed.
-fn put<C: Child>(map: &mut HashMap<OwnerKey, Vec<C::View>>, owner: &OwnerKey, view: C::View) -> bool {
+fn put<C: Child>(map: &mut BTreeMap<OwnerKey, Vec<C::View>>, owner: &OwnerKey, view: C::View) -> bool {
     let views = map.entry(owner.clone()).or_default();
     match views.iter_mut().find(|v| C::ident(v).name == C::ident(&view).name) {
         Some(old) if *old == view => false,
@@ -123,7 +125,7 @@ fn put<C: Child>(map: &mut HashMap<OwnerKey, Vec<C::View>>, owner: &OwnerKey, vi
     }
 }
 
-fn remove<C: Child>(map: &mut HashMap<OwnerKey, Vec<C::View>>, owner: &OwnerKey, gone: &Ident) {
+fn remove<C: Child>(map: &mut BTreeMap<OwnerKey, Vec<C::View>>, owner: &OwnerKey, gone: &Ident) {
     if let Some(views) = map.get_mut(owner) {
         views.retain(|v| C::ident(v).uid != gone.uid);
         if views.is_empty() {

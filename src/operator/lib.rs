@@ -4,7 +4,7 @@
 //! - `children`: what we keep of Deployments, Services, routes and pods (a few hundred bytes each)
 //! - `index`: those, by owner, fed by one watch a kind
 //! - `fresh`: our own writes, remembered until the caches show them
-//! - `taken`: names that strangers bear
+//! - `taken`: names that strangers bear; `unreadable`: objects that do not fit our types
 //! - `observe`, `apply`, `report`: the steps with I/O
 //! - `prometheus`, `samples`: raw samples, bounded
 //! - `backoff`, `telemetry`, `server`: retries, metrics, health
@@ -25,6 +25,7 @@ mod samples;
 mod server;
 mod taken;
 mod telemetry;
+mod unreadable;
 mod watches;
 
 pub use error::StartError;

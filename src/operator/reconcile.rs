@@ -4,14 +4,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-    core::{DeserializeGuard, error_boundary::InvalidObject},
-    runtime::controller::Action,
-};
-use serde_json::json;
-use serin_api::{ModelDeployment, Reason, conditions, labels};
+use kube::{ResourceExt, core::DeserializeGuard, runtime::controller::Action};
+use serin_api::ModelDeployment;
 use serin_engine::decide;
 
 use crate::{
@@ -21,6 +15,7 @@ use crate::{
     observe::{self, Object},
     report,
     taken::Taken,
+    unreadable,
 };
 
 /// Longest reconcile: five writes at their worst, and Prometheus' deadline.
@@ -52,7 +47,7 @@ pub async fn reconcile(
 async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<Action, Error> {
     let md = match &md.0 {
         Ok(md) => md,
-        Err(invalid) => return unreadable(ctx, invalid).await,
+        Err(invalid) => return unreadable::report(ctx, invalid).await,
     };
     let Some(object) = Object::of(md, whole_seconds(Utc::now())) else { return Ok(Action::await_change()) };
     if md.metadata.deletion_timestamp.is_some() {
@@ -82,43 +77,6 @@ async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<
     }))
 }
 
-/// An object that does not fit our types: reported on it, once a generation, and nothing else is touched.
-async fn unreadable(ctx: &Context, invalid: &InvalidObject) -> Result<Action, Error> {
-    let (Some(namespace), Some(name)) = (&invalid.metadata.namespace, &invalid.metadata.name) else {
-        return Ok(Action::await_change());
-    };
-    let mut all = Vec::new();
-    let message = format!("this object cannot be read: {}", invalid.error);
-    let now = whole_seconds(Utc::now());
-    let generation = invalid.metadata.generation;
-    if !ctx.telemetry.first_time_unreadable(invalid.metadata.uid.as_deref().unwrap_or_default(), generation) {
-        return Ok(Action::await_change());
-    }
-    conditions::set(
-        &mut all,
-        conditions::Type::Stalled,
-        conditions::State::True,
-        Reason::InvalidSpec,
-        message,
-        generation,
-        now,
-    );
-    let body = json!({"status": {"observedGeneration": generation, "conditions": all}});
-    let api: Api<kube::api::DynamicObject> = Api::namespaced_with(
-        ctx.client.clone(),
-        namespace,
-        &kube::core::ApiResource::erase::<ModelDeployment>(&()),
-    );
-    let params =
-        PatchParams { field_manager: Some(labels::STATUS_MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch_status(name, &params, &Patch::Merge(body)).await.map_err(|source| Error::Api {
-        verb: "patch status of",
-        object: format!("ModelDeployment {name}"),
-        source: Box::new(source),
-    })?;
-    Ok(Action::await_change())
-}
-
 /// When a reconcile failed: later each time, per object.
 #[allow(clippy::needless_pass_by_value)] // the controller's signature
 pub fn failed(md: Arc<DeserializeGuard<ModelDeployment>>, error: &Error, ctx: Arc<Context>) -> Action {
@@ -129,7 +87,7 @@ pub fn failed(md: Arc<DeserializeGuard<ModelDeployment>>, error: &Error, ctx: Ar
 }
 
 /// Times in a status are whole seconds; a decision must not see more than it can record.
-fn whole_seconds(now: DateTime<Utc>) -> DateTime<Utc> {
+pub fn whole_seconds(now: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now)
 }
 

@@ -81,6 +81,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
                     let namespace = object.namespace.clone().unwrap_or_default();
                     ctx.own_writes.forget(&namespace, &object.name);
                     ctx.backoff.reset(&namespace, &object.name);
+                    ctx.unreadable.forget(&namespace, &object.name);
                 }
                 Err(controller::Error::ReconcilerFailed(..)) => {}
                 Err(error) => tracing::warn!(%error, "controller"),

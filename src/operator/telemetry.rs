@@ -1,11 +1,7 @@
 //! The operator's own metrics. Labels are bounded by construction: an object's name in a label grew a controller from
 //! 140 MiB to 8.8 GB (argo-rollouts issue 4571).
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -23,7 +19,6 @@ pub struct Telemetry {
     writes: Counter,
     decisions: Family<ReasonLabel, Counter>,
     queries: Family<ResultLabel, Counter>,
-    unreadable: Arc<Mutex<HashMap<String, Option<i64>>>>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -48,15 +43,7 @@ impl Default for Telemetry {
         registry.register("writes", "Writes to the Kubernetes API, Events apart", writes.clone());
         registry.register("decisions", "Transitions by reason", decisions.clone());
         registry.register("prometheus_queries", "Readings of metrics by result", queries.clone());
-        Self {
-            registry: Arc::new(registry),
-            reconciles,
-            seconds,
-            writes,
-            decisions,
-            queries,
-            unreadable: Arc::default(),
-        }
+        Self { registry: Arc::new(registry), reconciles, seconds, writes, decisions, queries }
     }
 }
 
@@ -73,11 +60,6 @@ impl Telemetry {
     }
     pub fn queried(&self, ok: bool) {
         self.queries.get_or_create(&ResultLabel { result: if ok { "Ok" } else { "Error" } }).inc();
-    }
-    /// `true` the first time that this generation of an object turns out unreadable.
-    pub fn first_time_unreadable(&self, uid: &str, generation: Option<i64>) -> bool {
-        let mut seen = self.unreadable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        seen.insert(uid.to_owned(), generation) != Some(generation)
     }
     /// The metrics in OpenMetrics text.
     pub fn text(&self) -> String {

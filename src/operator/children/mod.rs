@@ -28,7 +28,7 @@ pub struct Ident {
 }
 
 /// The owner a child names, and whether it is one of ours at all.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnerKey {
     pub namespace: String,
     pub name: String,
