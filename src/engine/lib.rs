@@ -1,15 +1,15 @@
 //! What to do next: `(spec, status, observed world, reading, now) -> Plan`.
 //!
 //! No client, no clock, no randomness: every input is a value, every effect is a [`Write`] before it happens. A test
-//! can therefore crash between any two of them (`tests/crash.rs` does).
+//! can therefore crash between any two of them (`tests/rollout/crash.rs` does).
 //!
-//! - [`revision`] is what makes two pods different, and the names that follow from it
+//! - [`revision`] says what makes two pods different, and the names that follow from it
 //! - [`world`] is what was observed
-//! - [`measure`] is what the analysis needs, and what it found
-//! - [`ramp`] is weights, steps and how many pods they take
+//! - [`measure`] says what the analysis needs, and what it found
+//! - [`ramp`] has weights, steps and how many pods they take
 //! - [`decide`] is the state machine of a rollout
-//! - [`report`] is conditions
-//! - [`objects`] is the Kubernetes objects
+//! - [`report`] sets the conditions
+//! - [`objects`] builds the Kubernetes objects
 
 pub mod decide;
 pub mod measure;
