@@ -2,10 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter},
-};
+use kube::Client;
+use kube_runtime::events::{Recorder, Reporter};
 
 use crate::{
     backoff::Backoff,

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use kube::runtime::watcher::Event;
+use kube_runtime::watcher::Event;
 
 use crate::children::{Child, Ident, OwnerKey, ident};
 

@@ -4,7 +4,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use kube::{ResourceExt, core::DeserializeGuard, runtime::controller::Action};
+use kube::{ResourceExt, core::DeserializeGuard};
+use kube_runtime::controller::Action;
 use serin_api::ModelDeployment;
 use serin_engine::decide;
 

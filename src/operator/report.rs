@@ -1,10 +1,8 @@
 //! Step 5: Events and counters, after everything that they speak of was written. An Event that is lost is logged; it
 //! never fails a reconcile.
 
-use kube::{
-    Resource,
-    runtime::events::{Event, EventType},
-};
+use kube::Resource;
+use kube_runtime::events::{Event, EventType};
 use serin_engine::Note;
 
 use crate::{context::Context, observe::Object};

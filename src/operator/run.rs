@@ -3,13 +3,8 @@
 use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use kube::{
-    Api, Client, ResourceExt,
-    api::ListParams,
-    client::ClientBuilder,
-    core::DeserializeGuard,
-    runtime::{Controller, WatchStreamExt, controller, reflector, watcher},
-};
+use kube::{Api, Client, ResourceExt, api::ListParams, client::ClientBuilder, core::DeserializeGuard};
+use kube_runtime::{Controller, WatchStreamExt, controller, reflector, watcher};
 use serin_api::ModelDeployment;
 use tokio::{net::TcpListener, sync::watch};
 

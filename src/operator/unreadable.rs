@@ -11,8 +11,8 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
     core::error_boundary::InvalidObject,
-    runtime::controller::Action,
 };
+use kube_runtime::controller::Action;
 use serde_json::json;
 use serin_api::{ModelDeployment, Reason, conditions, labels};
 
@@ -24,8 +24,12 @@ pub struct Unreadable(Mutex<HashMap<(String, String), Option<i64>>>);
 
 impl Unreadable {
     fn is_new(&self, namespace: &str, name: &str, generation: Option<i64>) -> bool {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&(namespace.to_owned(), name.to_owned())) != Some(&generation)
+    }
+    fn reported(&self, namespace: &str, name: &str, generation: Option<i64>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert((namespace.to_owned(), name.to_owned()), generation) != Some(generation)
+        seen.insert((namespace.to_owned(), name.to_owned()), generation);
     }
     /// Forgets an object that is gone.
     pub fn forget(&self, namespace: &str, name: &str) {
@@ -68,5 +72,6 @@ pub async fn report(ctx: &Context, invalid: &InvalidObject) -> Result<Action, Er
         object: format!("ModelDeployment {name}"),
         source: Box::new(source),
     })?;
+    ctx.unreadable.reported(namespace, name, generation);
     Ok(Action::await_change())
 }

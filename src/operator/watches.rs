@@ -7,11 +7,8 @@ use std::{
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{
-    Api, Client, Resource,
-    core::DeserializeGuard,
-    runtime::{WatchStreamExt, reflector::ObjectRef, watcher},
-};
+use kube::{Api, Client, Resource, core::DeserializeGuard};
+use kube_runtime::{WatchStreamExt, reflector::ObjectRef, watcher};
 use serde::de::DeserializeOwned;
 use serin_api::{ModelDeployment, labels};
 
@@ -83,9 +80,19 @@ fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Wak
     let served = {
         let ctx = Arc::clone(&ctx);
         async move {
-            while !serves_routes(&ctx.client).await {
-                ctx.routes.nothing_to_list();
-                tokio::time::sleep(Duration::from_mins(1)).await;
+            loop {
+                match serves_routes(&ctx.client).await {
+                    Ok(true) => break,
+                    Ok(false) => {
+                        ctx.routes.nothing_to_list();
+                        tokio::time::sleep(GATEWAY_API_RECHECK).await;
+                    }
+                    // Not knowing is not "no": nothing is decided until it is known.
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot ask whether this cluster serves HTTPRoute");
+                        tokio::time::sleep(Duration::from_secs(2)).await;
+                    }
+                }
             }
             ctx.gateway_api.store(true, Ordering::Release);
         }
@@ -93,12 +100,16 @@ fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Wak
     stream::once(served).flat_map(move |()| watch::<HttpRoute>(&ctx, namespace.as_deref(), |c| &c.routes))
 }
 
-async fn serves_routes(client: &Client) -> bool {
+/// A Gateway API that is installed later is noticed after this long at most.
+const GATEWAY_API_RECHECK: Duration = Duration::from_secs(30);
+
+async fn serves_routes(client: &Client) -> kube::Result<bool> {
     match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
-        Ok(list) => list.resources.iter().any(|r| r.kind == "HTTPRoute"),
-        Err(error) => {
-            tracing::info!(%error, "this cluster serves no HTTPRoute; traffic.gateway cannot be used yet");
-            false
+        Ok(list) => Ok(list.resources.iter().any(|r| r.kind == "HTTPRoute")),
+        Err(kube::Error::Api(s)) if s.is_not_found() => {
+            tracing::info!("this cluster serves no HTTPRoute; traffic.gateway cannot be used yet");
+            Ok(false)
         }
+        Err(error) => Err(error),
     }
 }

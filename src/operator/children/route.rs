@@ -110,16 +110,22 @@ impl Child for HttpRoute {
     }
 }
 
-/// Confirmed: every parent we name says Accepted and ResolvedRefs for this very generation. Refused: one of them
-/// says no to it.
+/// Confirmed: every parent we name says Accepted and ResolvedRefs for this very generation. Refused: one of them says
+/// that it does not accept it. References that do not resolve are no refusal: a Service made a moment ago may not have
+/// reached the gateway yet.
 fn route_state(route: &HttpRoute) -> (bool, Option<String>) {
     let generation = route.metadata.generation.unwrap_or(0);
+    let here = route.metadata.namespace.as_deref();
     let parents = route.status.as_ref().map(|s| s.parents.as_slice()).unwrap_or_default();
     let mut confirmed = !route.spec.parent_refs.is_empty();
     let mut refused = None;
     for wanted in &route.spec.parent_refs {
+        // An absent namespace is the route's own.
+        let namespace = |p: &RouteParent| p.namespace.as_deref().or(here).map(str::to_owned);
         let same = |p: &&RouteParentStatus| {
-            p.parent_ref.name == wanted.name && p.parent_ref.section_name == wanted.section_name
+            p.parent_ref.name == wanted.name
+                && p.parent_ref.section_name == wanted.section_name
+                && namespace(&p.parent_ref) == namespace(wanted)
         };
         let mut ok = false;
         for status in parents.iter().filter(same) {
@@ -130,7 +136,7 @@ fn route_state(route: &HttpRoute) -> (bool, Option<String>) {
                         && c.observed_generation.is_some_and(|g| g >= generation)
                 })
             };
-            ok = says("Accepted", "True").is_some() && says("ResolvedRefs", "False").is_none();
+            ok |= says("Accepted", "True").is_some() && says("ResolvedRefs", "True").is_some();
             if let Some(no) = says("Accepted", "False") {
                 refused = Some(format!("Gateway {}: {}", wanted.name, no.message));
             }
@@ -152,4 +158,39 @@ pub fn attached_as_wanted(view: &RouteView, wanted: &GatewayTraffic) -> bool {
         })
         .collect();
     view.parents == parents && view.hostnames == wanted.hostnames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn route(parent_namespace: &str, conditions: &serde_json::Value) -> HttpRoute {
+        serde_json::from_value(json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": {"name": "wine", "namespace": "ns", "generation": 4},
+            "spec": {"parentRefs": [{"name": "gw", "namespace": "infra"}], "rules": []},
+            "status": {"parents": [
+                {"parentRef": {"name": "gw", "namespace": parent_namespace}, "conditions": conditions},
+            ]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_weight_counts_only_when_its_own_gateway_speaks_of_this_generation() {
+        let says = |accepted: &str, resolved: &str, generation: i64| {
+            json!([
+                {"type": "Accepted", "status": accepted, "message": "m", "observedGeneration": generation},
+                {"type": "ResolvedRefs", "status": resolved, "observedGeneration": generation},
+            ])
+        };
+        assert_eq!(route_state(&route("infra", &says("True", "True", 4))), (true, None));
+        assert_eq!(route_state(&route("infra", &says("True", "True", 3))), (false, None));
+        assert_eq!(route_state(&route("infra", &says("True", "False", 4))), (false, None));
+        assert_eq!(route_state(&route("other", &says("True", "True", 4))), (false, None));
+        assert_eq!(route_state(&route("infra", &json!([]))), (false, None));
+        let (confirmed, refused) = route_state(&route("infra", &says("False", "True", 4)));
+        assert!(!confirmed && refused.is_some_and(|r| r.contains("gw")));
+    }
 }
