@@ -172,6 +172,23 @@ pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
     Ok(Built { models, wine, tars })
 }
 
+/// What an image's content is named by.
+pub fn content(name: &str) -> Result<String, Error> {
+    let tar = target().join("e2e").join(format!("{name}.tar"));
+    Ok(sha256(&std::fs::read(tar)?))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    use sha2::{Digest as _, Sha256};
+
+    Sha256::digest(bytes).iter().fold(String::from("sha256:"), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
+
 fn write(out: &Path, name: &str, image: &Image) -> Result<PathBuf, Error> {
     let tar = out.join(format!("{name}.tar"));
     image.write_tar(&tar)?;
@@ -195,21 +212,13 @@ fn binaries() -> Result<PathBuf, Error> {
 }
 
 fn train(wine: &Path, dir: &Path, version: Version) -> Result<Model, Error> {
-    use std::fmt::Write as _;
-
-    use sha2::{Digest as _, Sha256};
-
     let file = dir.join(version.file());
     let Some(parameters) = version.training() else {
         // A download cut short, or a disk that was full: the digest is that of the cut file, so only loading it tells.
         let whole = std::fs::read(dir.join(Version::V1.file()))?;
         let cut = whole.get(..whole.len().min(200)).unwrap_or_default();
         std::fs::write(&file, cut)?;
-        let digest = Sha256::digest(cut).iter().fold(String::from("sha256:"), |mut s, b| {
-            let _ = write!(s, "{b:02x}");
-            s
-        });
-        return Ok(Model { version, digest, accuracy: None });
+        return Ok(Model { version, digest: sha256(cut), accuracy: None });
     };
     let output = Command::new(wine).arg("train").arg("--output").arg(&file).args(parameters).output()?;
     if !output.status.success() {

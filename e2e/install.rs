@@ -24,13 +24,21 @@ pub async fn operator(bed: &Bed, kube: &Client) -> Result<(), Error> {
     if !manifest.contains(marked) {
         return Err(format!("deploy/operator.yaml has no line {marked}").into());
     }
-    client::apply(bed, &manifest.replace(marked, &format!("--prometheus-url={url}")))?;
+    let manifest = manifest.replace(marked, &format!("--prometheus-url={url}"));
+    // The image's name stays the same while its content changes; the pod must not.
+    let port = "prometheus.io/port: \"8080\"";
+    if !manifest.contains(port) {
+        return Err(format!("deploy/operator.yaml has no line {port}").into());
+    }
+    let content = images::content("serin")?;
+    client::apply(bed, &manifest.replace(port, &format!("{port}\n        serin.test/image: {content:?}")))?;
     available(kube, NAMESPACE, "serin").await
 }
 
 /// A file server with the models, in `namespace`.
 pub async fn store(bed: &Bed, kube: &Client, namespace: &str) -> Result<(), Error> {
-    client::apply(bed, &STORE.replace("NAMESPACE", namespace).replace("IMAGE", images::MODELS))?;
+    let manifest = STORE.replace("NAMESPACE", namespace).replace("IMAGE", images::MODELS);
+    client::apply(bed, &manifest.replace("CONTENT", &images::content("models")?))?;
     available(kube, namespace, "model-store").await
 }
 
@@ -56,7 +64,9 @@ async fn available(kube: &Client, namespace: &str, name: &str) -> Result<(), Err
 /// Why the pods of a namespace are not ready, in one line.
 async fn pods(kube: &Client, namespace: &str) -> String {
     let api: Api<Pod> = Api::namespaced(kube.clone(), namespace);
-    let Ok(list) = api.list(&ListParams::default()).await else { return "the pods cannot be listed".to_owned() };
+    let Ok(list) = api.list(&ListParams::default()).await else {
+        return "the pods cannot be listed".to_owned();
+    };
     let words = |p: Pod| {
         let status = p.status.unwrap_or_default();
         let container = status.container_statuses.unwrap_or_default().into_iter().next();
@@ -80,7 +90,7 @@ metadata: {name: model-store, namespace: NAMESPACE}
 spec:
   selector: {matchLabels: {app: model-store}}
   template:
-    metadata: {labels: {app: model-store}}
+    metadata: {labels: {app: model-store}, annotations: {serin.test/image: CONTENT}}
     spec:
       automountServiceAccountToken: false
       containers:

@@ -7,12 +7,14 @@
 //! - [`wine`]: the `ModelDeployment` of the tests, in its good and bad versions
 //! - [`load`]: bounded load through the gateway, counted by version
 //! - [`demo`]: `cargo demo`
+//! - [`ring`]: what the scenarios in `tests` share
 
 pub mod client;
 pub mod demo;
 pub mod images;
 pub mod install;
 pub mod load;
+pub mod ring;
 pub mod wine;
 
 /// What goes wrong in the harness, in one line.

@@ -69,6 +69,24 @@ impl Version {
 }
 
 impl Counts {
+    /// Adds another load's counts. Latencies cannot be added; the slower ones are kept.
+    pub fn add(&mut self, other: &Self) {
+        let worst = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
+        self.sent += other.sent;
+        self.in_flight += other.in_flight;
+        self.skipped += other.skipped;
+        for (digest, more) in &other.by_digest {
+            let sum = self.by_digest.entry(digest.clone()).or_default();
+            sum.total += more.total;
+            more.codes.iter().for_each(|(code, n)| *sum.codes.entry(code.clone()).or_default() += n);
+            more.transport.iter().for_each(|(kind, n)| *sum.transport.entry(kind.clone()).or_default() += n);
+            sum.p50_ms = worst(sum.p50_ms, more.p50_ms);
+            sum.p99_ms = worst(sum.p99_ms, more.p99_ms);
+            sum.first_unix_ms = sum.first_unix_ms.into_iter().chain(more.first_unix_ms).min();
+            sum.last_unix_ms = sum.last_unix_ms.max(more.last_unix_ms);
+        }
+    }
+
     /// What a model answered, by its digest `sha256:…`.
     pub fn of(&self, digest: &str) -> Version {
         let hex = digest.trim_start_matches("sha256:");
@@ -92,6 +110,19 @@ impl Load {
         report: &Path,
     ) -> Result<Self, Error> {
         let port = bed.gateway_port().ok_or("this cluster has no gateway that the harness knows of")?;
+        Self::start_at(bed, built, port, host, rps, seconds, report)
+    }
+
+    /// The same at another port of the node.
+    pub fn start_at(
+        bed: &Bed,
+        built: &Built,
+        port: u16,
+        host: &str,
+        rps: u32,
+        seconds: u32,
+        report: &Path,
+    ) -> Result<Self, Error> {
         // The generator appends.
         if report.exists() {
             std::fs::remove_file(report)?;
@@ -131,6 +162,14 @@ impl Load {
         let text = std::fs::read_to_string(&self.report).unwrap_or_default();
         // The last line may be half written; the one before it is whole.
         text.lines().rev().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_default()
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn finish(mut self) -> Result<Counts, Error> {
+        while self.child.try_wait()?.is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(self.counts())
     }
 
     /// Asks it to end and waits for its last line.

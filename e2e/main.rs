@@ -1,6 +1,7 @@
 //! `cargo cluster`, `cargo demo` and `cargo e2e`.
 
 mod cluster;
+mod rings;
 
 use std::process::ExitCode;
 
@@ -19,11 +20,14 @@ enum What {
     Cluster(cluster::Arguments),
     /// From nothing to a promotion and a rollback, before your eyes
     Demo(serin_e2e::demo::Arguments),
+    /// The tests that need a cluster
+    E2e(rings::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().what {
         What::Cluster(arguments) => cluster::run(arguments),
         What::Demo(arguments) => serin_e2e::demo::run(&arguments),
+        What::E2e(arguments) => rings::run(&arguments),
     }
 }

@@ -19,8 +19,10 @@ use crate::{
 /// A `ModelDeployment` of the wine model.
 #[derive(Clone, Debug)]
 pub struct Wine {
-    /// Namespace; the model store is there, too.
+    /// Namespace.
     pub namespace: String,
+    /// Namespace of the model store; the same unless told otherwise.
+    pub store: String,
     /// Name.
     pub name: String,
     /// Pods.
@@ -36,6 +38,7 @@ impl Wine {
     pub fn new(namespace: &str, name: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
+            store: namespace.to_owned(),
             name: name.to_owned(),
             replicas: 1,
             host: Some(format!("{name}.{namespace}.example")),
@@ -57,7 +60,7 @@ impl Wine {
         let mut spec = json!({
             "model": {
                 "version": version.label(),
-                "artifact": {"uri": install::model_uri(&self.namespace, version), "digest": model.digest},
+                "artifact": {"uri": install::model_uri(&self.store, version), "digest": model.digest},
             },
             "server": {
                 "image": images::WINE,
@@ -86,8 +89,12 @@ impl Wine {
 
     /// Applies it as `kubectl apply --server-side` does.
     pub async fn apply(&self, kube: &Client, built: &Built, version: Version) -> Result<(), Error> {
-        let object = self.object(built, version)?;
-        self.api(kube).patch(&self.name, &PatchParams::apply("e2e").force(), &Patch::Apply(&object)).await?;
+        self.put(kube, &self.object(built, version)?).await
+    }
+
+    /// The same with an object that was changed.
+    pub async fn put(&self, kube: &Client, object: &Value) -> Result<(), Error> {
+        self.api(kube).patch(&self.name, &PatchParams::apply("e2e").force(), &Patch::Apply(object)).await?;
         Ok(())
     }
 

@@ -1,0 +1,201 @@
+//! `cargo e2e`: the rings that need a cluster, one after the other, each on a cluster of its own that is gone afterwards.
+
+use std::{
+    path::PathBuf,
+    process::{ExitCode, Stdio},
+    time::Instant,
+};
+
+use clap::{Args, ValueEnum};
+use serin_e2e::{Error, images, ring};
+use tokio::{
+    process::Command,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+/// Name of the bed that `serin-tests` brings up for itself.
+const CONTROL_PLANE_BED: &str = "serin-tests";
+/// Scenarios at the same time: they mostly wait, but each has pods and load.
+const AT_ONCE: usize = 3;
+
+/// Flags of `cargo e2e`.
+#[derive(Args, Debug, Clone)]
+pub struct Arguments {
+    /// Only tests whose name contains this
+    filter: Option<String>,
+    /// Only this ring
+    #[arg(long, value_enum)]
+    only: Option<Ring>,
+    /// Measure instead: the figures of the operator against a control plane
+    #[arg(long, conflicts_with_all = ["only", "filter"])]
+    bench: bool,
+    /// Leave the clusters up
+    #[arg(long)]
+    keep: bool,
+    /// Name of the bed of the whole-cluster ring
+    #[arg(long, default_value = ring::BED)]
+    name: String,
+    /// Use the cluster of this kubeconfig for the whole-cluster ring
+    #[arg(long, env = ring::KUBECONFIG_VARIABLE, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// A ring of tests.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Ring {
+    /// The real operator against a real apiserver; no pods
+    ControlPlane,
+    /// Real pods, gateway and Prometheus
+    Cluster,
+}
+
+/// Runs them; the exit code says whether all was well.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let start = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = runtime.map_err(Error::from).and_then(|runtime| runtime.block_on(all(arguments, start)));
+    let took = start.elapsed().as_secs();
+    let (words, code) = match outcome {
+        Ok(End::Good) => ("all is well".to_owned(), ExitCode::SUCCESS),
+        Ok(End::Failed(what)) => (format!("FAILED: {}", what.join(", ")), ExitCode::FAILURE),
+        // What a shell expects of a program that was interrupted.
+        Ok(End::Interrupted) => ("interrupted".to_owned(), ExitCode::from(130)),
+        Err(error) => (format!("FAILED: {error}"), ExitCode::FAILURE),
+    };
+    eprintln!("cargo e2e: {words} ({} min {:02} s)", took / 60, took % 60);
+    code
+}
+
+/// How it ended.
+enum End {
+    Good,
+    Failed(Vec<&'static str>),
+    Interrupted,
+}
+
+async fn all(arguments: &Arguments, start: Instant) -> Result<End, Error> {
+    // From here on the signals end what runs, and then us, in order; not us alone.
+    let mut stop = Stop { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? };
+    let outcome = rings(arguments, start, &mut stop).await;
+    if !arguments.keep {
+        for bed in [CONTROL_PLANE_BED, arguments.name.as_str()] {
+            say(start, &format!("taking {bed} down"));
+            tokio::task::block_in_place(|| serin_bed::down(bed))?;
+        }
+    }
+    outcome
+}
+
+async fn rings(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result<End, Error> {
+    if arguments.bench {
+        if !has_figures().await? {
+            return Err("serin-tests has no program `figures`".into());
+        }
+        let figures = cargo(&["run", "--release", "-p", "serin-tests", "--bin", "figures"], arguments);
+        return Ok(match carry_out(figures, stop).await? {
+            Some(true) => End::Good,
+            Some(false) => End::Failed(vec!["figures"]),
+            None => End::Interrupted,
+        });
+    }
+    let mut failed = Vec::new();
+    let mut tests: Vec<(&'static str, Command)> = Vec::new();
+    let filter = arguments.filter.as_deref();
+    if arguments.only != Some(Ring::Cluster) {
+        say(start, "the control-plane ring");
+        let mut command = cargo(&["test", "-p", "serin-tests", "--no-fail-fast"], arguments);
+        command.args(filter);
+        match carry_out(command, stop).await? {
+            Some(true) => {}
+            Some(false) => failed.push("control-plane ring"),
+            None => return Ok(End::Interrupted),
+        }
+        if !arguments.keep {
+            // Its memory is needed.
+            tokio::task::block_in_place(|| serin_bed::down(CONTROL_PLANE_BED))?;
+        }
+    }
+    if arguments.only != Some(Ring::ControlPlane) {
+        say(start, "the whole-cluster ring");
+        let up = ring::up(&arguments.name, arguments.kubeconfig.clone(), &mut |line| say(start, line)).await;
+        if stop.asked() {
+            return Ok(End::Interrupted);
+        }
+        up?;
+        let at_once = format!("--test-threads={AT_ONCE}");
+        for (name, last) in [("cluster", false), ("rights", true)] {
+            let mut command = cargo(&["test", "-p", "serin-e2e", "--test", name], arguments);
+            command.args(filter).args(["--", &at_once]);
+            // The last one's findings are for reading, also when all is well.
+            command.args(last.then_some("--nocapture"));
+            tests.push((name, command));
+        }
+    }
+    for (name, command) in tests {
+        match carry_out(command, stop).await? {
+            Some(true) => {}
+            Some(false) => failed.push(if name == "rights" { "rights" } else { "whole-cluster ring" }),
+            None => return Ok(End::Interrupted),
+        }
+    }
+    Ok(if failed.is_empty() { End::Good } else { End::Failed(failed) })
+}
+
+fn say(start: Instant, line: &str) {
+    eprintln!("[{:6.1} s] {line}", start.elapsed().as_secs_f32());
+}
+
+fn cargo(args: &[&str], arguments: &Arguments) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(images::repository()).args(args).stdin(Stdio::null());
+    command.env(ring::BED_VARIABLE, &arguments.name);
+    if let Some(path) = &arguments.kubeconfig {
+        command.env(ring::KUBECONFIG_VARIABLE, path);
+    }
+    command
+}
+
+/// Whether it ended well; `None`: it was stopped because we were.
+async fn carry_out(mut command: Command, stop: &mut Stop) -> Result<Option<bool>, Error> {
+    // A group of its own: cargo's children (tests, load generators) are reached through it, and a Ctrl-C comes to us
+    // alone, once.
+    let mut child = command.process_group(0).spawn()?;
+    let group = child.id();
+    tokio::select! {
+        status = child.wait() => return Ok(Some(status?.success())),
+        () = stop.wait() => {}
+    }
+    if let Some(group) = group {
+        Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status().await?;
+    }
+    child.wait().await?;
+    Ok(None)
+}
+
+/// Ctrl-C and SIGTERM.
+struct Stop {
+    int: Signal,
+    term: Signal,
+}
+
+impl Stop {
+    async fn wait(&mut self) {
+        tokio::select! { _ = self.int.recv() => {} _ = self.term.recv() => {} }
+    }
+
+    /// Whether one came already.
+    fn asked(&mut self) -> bool {
+        use futures::FutureExt as _;
+        self.wait().now_or_never().is_some()
+    }
+}
+
+/// Whether `serin-tests` has the program that measures.
+async fn has_figures() -> Result<bool, Error> {
+    let mut metadata = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    metadata.current_dir(images::repository()).args(["metadata", "--no-deps", "--format-version", "1"]);
+    let found: serde_json::Value = serde_json::from_slice(&metadata.output().await?.stdout)?;
+    let packages = found["packages"].as_array().into_iter().flatten().filter(|p| p["name"] == "serin-tests");
+    let mut targets = packages.flat_map(|p| p["targets"].as_array().into_iter().flatten());
+    Ok(targets.any(|t| t["name"] == "figures" && t["kind"][0] == "bin"))
+}

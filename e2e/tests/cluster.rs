@@ -1,0 +1,11 @@
+//! The whole-cluster ring: real pods of a real model, behind a real gateway, judged by what a real Prometheus scraped.
+//!
+//! `cargo test -p serin-e2e --test cluster` brings the cluster up and leaves it up; `cargo e2e` takes it down, too.
+
+mod changes;
+mod faults;
+mod promotion;
+mod ratio;
+mod refusal;
+mod scaling;
+mod serving;

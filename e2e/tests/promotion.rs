@@ -1,0 +1,50 @@
+//! A better version takes over without a lost request, with the very pods that were tested.
+
+use serin_api::{Outcome, Verdict};
+use serin_e2e::{
+    images::Version,
+    ring::{run, status},
+};
+
+/// Writes of one rollout of two steps besides Events, with three pods, from the apply until the old pods are gone.
+const WRITES: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_version_takes_over_with_the_pods_that_were_tested() {
+    run("promote", async |scene| {
+        scene.wine.replicas = 3;
+        scene.begin().await?;
+        let load = scene.load(100).await?;
+        scene.answers(&load, Version::V1).await?;
+        let mark = serin_e2e::ring::audit::mark(&scene.ring.bed);
+
+        scene.apply(Version::V2).await?;
+        let md = scene.canary("v2").await?;
+        let v2 = status(&md).candidate.ok_or("no candidate")?.revision;
+        let before = scene.pods_of(&v2).await?;
+        assert!(!before.is_empty(), "a candidate with traffic has pods");
+        let md = scene.ended("v2", Outcome::Promoted).await?;
+        assert_eq!(status(&md).verdict, Some(Verdict::Promoted));
+        scene.serves("v2").await?;
+        scene.answers(&load, Version::V2).await?;
+        scene.settled().await?;
+        // The last of the old pods are gone; requests after that are the proof that nothing led to them any more.
+        scene.answers(&load, Version::V2).await?;
+
+        let after = scene.pods_of(&v2).await?;
+        assert_eq!(after.len(), 3);
+        for (uid, restarts) in &before {
+            assert_eq!(after.get(uid), Some(restarts), "tested pods serve on: {before:?}, {after:?}");
+        }
+        let counts = load.stop().await?;
+        assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
+        assert_eq!(counts.skipped, 0, "{counts:?}");
+        let steps = scene.seen.weights();
+        assert_eq!(steps, [(100, 0), (75, 25), (50, 50), (0, 100)], "weights only rise, step by step");
+        let cost = serin_e2e::ring::audit::Cost::of(&scene.ring.bed, mark, &scene.wine.namespace)?;
+        eprintln!("one rollout of two steps: {cost}");
+        assert!(cost.writes.len() <= WRITES, "one rollout takes at most {WRITES} writes: {cost}");
+        Ok(())
+    })
+    .await;
+}

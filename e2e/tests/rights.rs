@@ -1,0 +1,82 @@
+//! The operator's rights against what it really asked for. Runs after the scenarios, on the log that they left; alone,
+//! it plays a small one first.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::Api;
+use serin_api::Outcome;
+use serin_e2e::{
+    Error,
+    images::Version,
+    ring::{
+        Scene,
+        audit::{self, Right},
+        run_alone,
+    },
+};
+
+/// Granted, and not seen here, each for a reason. The control-plane ring sees all but the first used.
+const UNSEEN: [(&str, &str, &str, &str); 4] = [
+    ("serin.dev", "modeldeployments/finalizers", "update", "asked by an admission plugin (OpenShift)"),
+    ("apps", "deployments", "get", "only where a name is taken already"),
+    ("", "services", "get", "only where a name is taken already"),
+    ("gateway.networking.k8s.io", "httproutes", "get", "only where a name is taken already"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_was_refused_nothing_and_needs_what_it_is_granted() {
+    run_alone("rights", async |scene| {
+        if scene.ring.bed.is_external() {
+            eprintln!("skipped: the log of a given cluster's apiserver is not at hand");
+            return Ok(());
+        }
+        small_story(scene).await?;
+        let calls = audit::since(&scene.ring.bed, audit::Mark::default())?;
+        let refused: Vec<String> = calls.iter().filter(|c| c.forbidden).map(ToString::to_string).collect();
+        assert!(refused.is_empty(), "refused: {refused:#?}");
+        let granted = granted(scene).await?;
+        let used = audit::used(&calls);
+        let beyond: Vec<&Right> = used.difference(&granted).collect();
+        assert!(beyond.is_empty(), "used, but not in deploy/operator.yaml: {beyond:#?}");
+        let mut surprises = Vec::new();
+        for right in granted.difference(&used) {
+            let (group, resource, verb) = right;
+            let known = UNSEEN.iter().find(|u| (u.0, u.1, u.2) == (group, resource, verb));
+            let why = known.map_or("NO REASON KNOWN", |u| u.3);
+            eprintln!("granted, not used here: {verb} {group}/{resource} ({why})");
+            if known.is_none() {
+                surprises.push(right.clone());
+            }
+        }
+        assert!(surprises.is_empty(), "granted, but never used: {surprises:#?}");
+        eprintln!("{} calls, {} different rights used of {} granted", calls.len(), used.len(), granted.len());
+        Ok(())
+    })
+    .await;
+}
+
+/// A promotion behind the gateway, until the former version is removed.
+async fn small_story(scene: &Scene) -> Result<(), Error> {
+    scene.begin().await?;
+    let load = scene.load(100).await?;
+    scene.apply(Version::V2).await?;
+    scene.ended("v2", Outcome::Promoted).await?;
+    scene.settled().await?;
+    load.stop().await?;
+    Ok(())
+}
+
+/// As installed from `deploy/operator.yaml`.
+async fn granted(scene: &Scene) -> Result<BTreeSet<Right>, Error> {
+    let role = Api::<ClusterRole>::all(scene.kube.clone()).get("serin").await?;
+    let mut all = BTreeSet::new();
+    for rule in role.rules.unwrap_or_default() {
+        for group in rule.api_groups.unwrap_or_default() {
+            for resource in rule.resources.clone().unwrap_or_default() {
+                all.extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
+            }
+        }
+    }
+    Ok(all)
+}
