@@ -123,6 +123,9 @@ pub struct Candidate {
     pub digest: String,
     /// Its Service.
     pub slot: Slot,
+    /// What it is made of: the spec in Git may hold another version by the time this one has to take over.
+    #[schemars(schema_with = "open_object")]
+    pub spec: RevisionSpec,
     /// What it is doing.
     pub phase: Phase,
     /// Percent of the traffic that the route has confirmed.
@@ -232,9 +235,9 @@ pub struct MetricEvidence {
     pub verdict: Verdict,
     /// log10 of the evidence that the candidate is worse than allowed; 2.0 is 100 to 1.
     pub log10_e: String,
-    /// What is estimated, in words: `4.8x (2.1 % vs 0.4 %)`.
+    /// What is estimated, in words: `2.10 % errors, stable 0.44 % (4.8x)`.
     pub estimate: String,
-    /// Requests of the candidate that were looked at.
+    /// Requests of the candidate that were looked at; for a threshold, blocks of evidence.
     pub samples: i64,
     /// Requests of the candidate still needed for a promotion at the present rates, where that can be computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -206,9 +206,11 @@ fn error_evidence(name: &str, state: State, v: &serin_judge::ErrorVerdict) -> Me
         |a: &serin_judge::ArmTotals| if a.requests > 0.0 { 100.0 * a.errors / a.requests } else { 0.0 };
     let estimate = match (v.no_data, v.ratio) {
         (Some(why), _) if state == State::NoData => no_data_text(why).to_owned(),
-        (_, Some(ratio)) => {
+        // The ratio is smoothed; beside a share of exactly zero it would only puzzle.
+        (_, Some(ratio)) if v.stable.errors > 0.0 => {
             format!("{:.2} % errors, stable {:.2} % ({ratio:.1}x)", share(&v.canary), share(&v.stable))
         }
+        (_, Some(_)) => format!("{:.2} % errors, stable {:.2} %", share(&v.canary), share(&v.stable)),
         _ => format!("{:.2} % errors", share(&v.canary)),
     };
     MetricEvidence {

@@ -79,7 +79,8 @@ pub fn metrics(status: &mut ModelDeploymentStatus, input: &Input<'_>, read: Resu
 
 /// What follows from the rest: Ready, ArtifactVerified, generation, traffic, scale.
 pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
-    let refused = input.world.traffic.as_ref().is_some_and(|t| t.refused.is_some());
+    let refused = input.mode() == TrafficMode::Gateway
+        && input.world.traffic.as_ref().is_some_and(|t| t.refused.is_some());
     let available = status.stable.as_ref().map_or(0, |s| input.world.available(&s.revision));
     let wanted = input.spec.replicas;
     let (state, reason, message) = match &status.stable {
@@ -123,7 +124,9 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         c.observed_generation = generation;
     }
     status.observed_generation = generation;
-    let mode = input.mode();
+    // Fixed once something serves: a change of it is refused, and this is how it is noticed.
+    let recorded = input.status.traffic.as_ref().filter(|_| input.status.stable.is_some()).map(|t| t.mode);
+    let mode = recorded.unwrap_or_else(|| input.mode());
     let reachable_weight = match (&status.candidate, mode) {
         (Some(c), TrafficMode::ReplicaRatio) if c.weight > 0 => Some(ramp::reachable(c.weight, wanted)),
         _ => None,

@@ -9,7 +9,6 @@ use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
     ramp, report,
-    revision::Revision,
     world::PodTrouble,
 };
 
@@ -39,30 +38,31 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if d.world().available(&c.revision) == 0 && d.world().available(&stable.revision) > 0 {
         return lost(d, stable, c);
     }
-    let journal =
-        d.world().traffic.as_ref().and_then(|t| t.journal.clone()).filter(|j| j.revision == c.revision);
-    if journal.as_ref().is_some_and(|j| j.entry == Entry::Promote) {
+    let journal = d.journal_of(c);
+    if journal == Some(Entry::Promote) {
         return promote(d, stable, c);
     }
     if d.replicas == 0 {
-        return start::asleep(d, stable, c, &Revision::of(d.input.spec));
+        return start::asleep(d, stable, c);
     }
     let steps = d.steps();
     let Some(allowed) = assess(d, stable, c) else { return };
     let last = c.step_index >= i32::try_from(steps.len()).unwrap_or(i32::MAX);
     let held = hold_over(d, c, &steps);
-    if let Some(Entry::Step(n)) = journal.map(|j| j.entry)
+    if let Some(Entry::Step(n)) = journal
         && n == c.step_index + 1
     {
         // The weight was already written when a restart came between.
-        return enter_step(d, c, &steps, n);
+        return enter_step(d, stable, c, &steps, n);
     }
     // A weight that is not in force has proved nothing.
     let weight = step(&steps, c.step_index).map_or(c.weight, |s| s.weight);
     let ripe = held && d.in_force(Weights::to(c.slot, weight));
     match allowed {
         Allowed::Promote if last && ripe => promote(d, stable, c),
-        Allowed::Promote | Allowed::Advance if ripe && !last => enter_step(d, c, &steps, c.step_index + 1),
+        Allowed::Promote | Allowed::Advance if ripe && !last => {
+            enter_step(d, stable, c, &steps, c.step_index + 1);
+        }
         _ => hold(d, stable, c, &steps, &allowed),
     }
 }
@@ -174,10 +174,8 @@ fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allow
     let next = step(steps, c.step_index + 1).map_or(100, |s| s.weight);
     let low = ramp::pods_for(d.mode, weight, d.replicas);
     let high = ramp::pods_for(d.mode, next, d.replicas).min(d.surplus(low)).max(low);
-    let target = Revision::of(d.input.spec);
-    d.ensure(&c.revision, &target.spec, c.slot, low, high);
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) };
-    d.weights(Weights::to(c.slot, weight), journal);
+    d.ensure(&c.revision, &c.spec, c.slot, low, high);
+    d.assert_step(stable, c, weight);
     d.look_again_at_next_tick();
     let (reason, why) = match d.status.verdict {
         _ if d.is_broken(stable) => {
@@ -195,18 +193,16 @@ fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allow
 }
 
 /// Goes to step `n` (from 1): pods first, then the weight, then the record of it.
-pub(super) fn enter_step(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], n: i32) {
+pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], n: i32) {
     let Some(next) = step(steps, n).copied() else { return };
     let low = ramp::pods_for(d.mode, next.weight, d.replicas);
-    let target = Revision::of(d.input.spec);
-    let found = d.ensure(&c.revision, &target.spec, c.slot, low, d.surplus(low)).cloned();
+    let found = d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low)).cloned();
     d.look_again_at_next_tick();
     let available = d.world().available(&c.revision);
     if available < low || available > d.surplus(low) {
         // Meanwhile the weight stays what it was.
         if let Some(present) = step(steps, c.step_index) {
-            let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) };
-            d.weights(Weights::to(c.slot, present.weight), journal);
+            d.assert_step(stable, c, present.weight);
         }
         let (reason, why) = match found.and_then(|f| f.trouble) {
             Some(trouble) => start::waiting(c, Some(&trouble), Reason::ScalingCandidate),
@@ -215,7 +211,8 @@ pub(super) fn enter_step(d: &mut Draft<'_>, c: &Candidate, steps: &[Step], n: i3
         return d.report(reason, format!("{}: adding pods for {} %: {why}", c.version, next.weight));
     }
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(n) };
-    if !d.weights(Weights::to(c.slot, next.weight), journal) {
+    let weights = Weights::to(c.slot, next.weight);
+    if d.starves(stable, weights) || !d.weights(weights, journal) {
         return d.wait_for_gateway();
     }
     let now = d.now();
@@ -250,9 +247,8 @@ fn judged<'a>(d: &Draft<'a>) -> Option<&'a Judgement> {
 /// The last available pod of the candidate is gone without a crash (a drained node, an eviction): its weight goes
 /// back, and it starts over when it is available again.
 fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let target = Revision::of(d.input.spec);
     let low = ramp::pods_for(d.mode, c.weight, d.replicas);
-    d.ensure(&c.revision, &target.spec, c.slot, low, d.surplus(low));
+    d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low));
     let message = format!("{} lost its last available pod; {} serves", c.version, stable.version);
     if !d.all_to(stable) {
         return;
@@ -267,8 +263,7 @@ fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// All traffic to the pods that were tested. They become the stable version where they stand.
 fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.decisive = true;
-    let target = Revision::of(d.input.spec);
-    d.ensure(&c.revision, &target.spec, c.slot, d.replicas, d.replicas);
+    d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas);
     // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion.
     let enough = d.replicas.min(d.world().available(&stable.revision).max(1));
     if d.world().available(&c.revision) < enough {
@@ -287,13 +282,12 @@ fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 
 /// The pointer moves: the candidate is what serves.
 pub(super) fn become_stable(d: &mut Draft<'_>, c: &Candidate, outcome: Outcome) {
-    let target = Revision::of(d.input.spec);
     d.status.stable = Some(Stable {
         revision: c.revision.clone(),
         version: c.version.clone(),
         digest: c.digest.clone(),
         slot: c.slot,
-        spec: target.spec,
+        spec: c.spec.clone(),
     });
     d.end(c, outcome, None);
     // Another version serves: what was refused before it may be tried again.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serin_api::{
     Candidate, HistoryEntry, LastFailed, ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Reason, Stable,
-    Step, TrafficMode, Verdict, validate,
+    Step, TrafficMode, Verdict, conditions, validate,
 };
 
 use crate::{
@@ -105,6 +105,13 @@ pub fn decide(input: &Input<'_>) -> Plan {
     if d.mode == TrafficMode::Gateway && !input.world.gateway_api {
         let message = "traffic.gateway is set, but this cluster does not serve HTTPRoute \
                        (gateway.networking.k8s.io/v1): install the Gateway API or remove traffic.gateway";
+        d.look_again(Duration::from_secs(30));
+        return d.stalled(Reason::InvalidSpec, message.to_owned());
+    }
+    let before = input.status.traffic.as_ref().map(|t| t.mode);
+    if input.status.stable.is_some() && before.is_some_and(|mode| mode != d.mode) {
+        let message =
+            "traffic.gateway was added or removed; put it back, and make a second ModelDeployment instead";
         return d.stalled(Reason::InvalidSpec, message.to_owned());
     }
     if let Some(taken) = input.world.taken.first() {
@@ -127,6 +134,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
             start::begin(&mut d, &target);
         }
         (None, None) => start::begin(&mut d, &target),
+        (Some(s), Some(c)) if d.is_replaced_by(&s, &c, &target) => start::take_over(&mut d, &s, &c),
         (Some(s), Some(c)) => match c.phase {
             serin_api::Phase::Retreating => retreat::go_on(&mut d, &s, &c),
             _ if c.revision != target.id => retreat::superseded(&mut d, &s, &c, &target),
@@ -318,6 +326,34 @@ impl<'a> Draft<'a> {
 
     /// All traffic to the stable version; `true` once confirmed.
     fn all_to(&mut self, stable: &Stable) -> bool {
+        !self.starves(stable, Weights::to(stable.slot, 100)) && self.all_back_to(stable)
+    }
+
+    /// The weight of a step, as it should be already; not if it would go to nothing.
+    fn assert_step(&mut self, stable: &Stable, c: &Candidate, weight: i32) {
+        let weights = Weights::to(c.slot, weight);
+        let present = self.world().traffic.as_ref().map_or(0, |t| t.weights.of(c.slot));
+        let to_nothing = present < weight && self.world().available(&c.revision) == 0;
+        if !to_nothing && !self.starves(stable, weights) {
+            self.weights(weights, Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) });
+        }
+    }
+
+    /// Whether these weights take traffic from a candidate that is available to a stable version that is not.
+    fn starves(&self, stable: &Stable, weights: Weights) -> bool {
+        let candidate = self.status.candidate.as_ref();
+        self.replicas > 0
+            && candidate.is_some_and(|c| self.world().available(&c.revision) > 0)
+            && self.world().available(&stable.revision) == 0
+            && self
+                .world()
+                .traffic
+                .as_ref()
+                .is_some_and(|t| t.weights.of(stable.slot) < weights.of(stable.slot))
+    }
+
+    /// The same, whatever is available.
+    fn all_back_to(&mut self, stable: &Stable) -> bool {
         let journal = Journal { revision: stable.revision.clone(), entry: Entry::Stable };
         self.weights(Weights::to(stable.slot, 100), journal)
     }
@@ -402,6 +438,7 @@ impl<'a> Draft<'a> {
         }
         if let Some(c) = self.status.candidate.as_mut().filter(|c| c.revision == target.id) {
             c.version = target.version();
+            c.spec.model.version.clone_from(&target.spec.model.version);
         }
     }
 
@@ -419,6 +456,16 @@ impl<'a> Draft<'a> {
         let trouble = self.world().of(&stable.revision).and_then(|d| d.trouble.as_ref());
         self.world().available(&stable.revision) == 0
             && matches!(trouble, Some(PodTrouble::CrashLoop { .. } | PodTrouble::ImagePull { .. }))
+    }
+
+    /// How long the stable version, which has nothing available, may still take to come back while this candidate waits
+    /// for it.
+    fn patience(&self, c: &Candidate) -> Duration {
+        let ready = conditions::get(&self.input.status.conditions, conditions::Type::Ready);
+        let gone = ready
+            .filter(|r| r.status == "False")
+            .and_then(|r| conditions::from_time(&r.last_transition_time));
+        start::deadline(self, gone.map_or(self.now(), |since| since.max(c.started_at)))
     }
 
     /// The candidate starts over, without traffic.
@@ -444,6 +491,30 @@ impl<'a> Draft<'a> {
         self.status = self.input.status.clone();
         self.status.resolved = resolved;
         self.headline = None;
+    }
+
+    /// Whether the stable version is gone and its place has to be taken by the candidate, of which the spec knows no
+    /// more: there is nothing to go back to, and the third version needs something to be compared with, and a Service.
+    /// A rejected candidate takes the place only where it has all the traffic already.
+    fn is_replaced_by(&self, stable: &Stable, c: &Candidate, target: &Revision) -> bool {
+        let available = |revision: &str| self.world().available(revision) > 0;
+        if self.replicas == 0 || available(&stable.revision) || !available(&c.revision) {
+            return false;
+        }
+        let rejected = c.retreat.as_ref().is_some_and(|r| r.reject);
+        let retreating = c.phase == serin_api::Phase::Retreating;
+        let wanted = retreating && c.revision == target.id && !rejected;
+        let third = c.revision != target.id && stable.revision != target.id;
+        let all = self.world().traffic.as_ref().is_some_and(|t| t.weights.of(c.slot) == 100);
+        let gone = self.is_broken(stable) || self.patience(c).is_zero();
+        let decided = all && self.journal_of(c) == Some(Entry::Promote);
+        (third || wanted) && (gone || decided) && (all || !rejected)
+    }
+
+    /// What the present weights were written for, if it is about this candidate.
+    fn journal_of(&self, c: &Candidate) -> Option<Entry> {
+        let journal = self.world().traffic.as_ref().and_then(|t| t.journal.as_ref());
+        journal.filter(|j| j.revision == c.revision).map(|j| j.entry)
     }
 
     /// Whether exactly these weights are written and confirmed.

@@ -49,7 +49,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if nowhere_to_go(d, stable, c, &target) {
         return;
     }
-    if !d.all_to(stable) {
+    if !d.all_back_to(stable) {
         let why = c.retreat.as_ref().map_or("", |r| &r.message);
         return d.report(Reason::RollingBack, going_back(stable, c, why));
     }
@@ -76,10 +76,11 @@ fn finish(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, retreat: Option<Ret
 /// The stable version has nothing available while the candidate has: sending traffic back would make it worse (the
 /// outage of Flagger issue 1898). Held, and said.
 fn nowhere_to_go(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, target: &Revision) -> bool {
-    // A third version is a repair, and must not wait for the health of what it repairs: as long as not everything is
-    // served by the candidate, the little that is lost until the third one is there is the smaller loss.
+    // A third version is a repair, and must not wait for the health of what it repairs: the little that a rejected
+    // candidate serves until the third one is there is the smaller loss.
+    let rejected = d.status.candidate.as_ref().and_then(|c| c.retreat.as_ref()).is_some_and(|r| r.reject);
     let in_force = d.world().traffic.as_ref().map_or(0, |t| t.weights.of(c.slot));
-    let repair = target.id != c.revision && target.id != stable.revision && in_force < 100;
+    let repair = target.id != c.revision && target.id != stable.revision && rejected && in_force < 100;
     // With no pods asked for, none will come: then nobody waits for the traffic.
     let nowhere = d.replicas > 0
         && !repair

@@ -40,6 +40,7 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         version: target.version(),
         digest: target.spec.model.artifact.digest.0.clone(),
         slot,
+        spec: target.spec.clone(),
         phase: Phase::Starting,
         weight: 0,
         step: format!("0/{}", steps.as_ref().map_or_else(|| "?".to_owned(), |s| s.len().to_string())),
@@ -87,8 +88,7 @@ fn free_slot(d: &Draft<'_>, target: &Revision) -> Option<Slot> {
 
 /// The first revision: nothing to compare with, nobody to protect. It serves as soon as a pod is available.
 pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
-    let target = Revision::of(d.input.spec);
-    let found = d.ensure(&c.revision, &target.spec, c.slot, d.replicas, d.replicas).cloned();
+    let found = d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas).cloned();
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Stable };
     d.weights(Weights::to(c.slot, 100), journal);
     let Some(found) = found else {
@@ -113,47 +113,45 @@ pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
 
 /// A candidate beside a stable version, on its way to its first weight.
 pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let target = Revision::of(d.input.spec);
     if d.replicas == 0 {
         return match &d.status.resolved {
-            Some(resolved) if resolved.steps.is_empty() => nothing_serves(d, c, &target),
-            _ => asleep(d, stable, c, &target),
+            Some(resolved) if resolved.steps.is_empty() => nothing_serves(d, c),
+            _ => asleep(d, stable, c),
         };
     }
     if d.world().of(&c.revision).is_some_and(|found| found.replicas == 0) && wake(d, stable, c) {
         return;
     }
+    let observed = d.world().of(&c.revision).and_then(|found| found.trouble.as_ref());
+    if let Some(PodTrouble::CrashLoop { restarts, message }) = observed {
+        let message = format!("its container crashed {restarts} times and never had traffic: {message}");
+        return reject(d, stable, c, Reason::CrashLoop, message);
+    }
     let stable_is_there = d.world().available(&stable.revision) > 0;
-    let steps = &d.input.spec.rollout.steps;
-    if stable_is_there && d.status.resolved.as_ref().is_some_and(|r| r.steps.is_empty()) {
+    let without_steps = d.status.resolved.as_ref().is_some_and(|r| r.steps.is_empty());
+    let alone = !stable_is_there && (without_steps || d.is_broken(stable));
+    let decided = d.journal_of(c) == Some(Entry::Promote);
+    if (alone || decided) && d.world().available(&c.revision) > 0 {
+        return take_over(d, stable, c);
+    }
+    if stable_is_there && without_steps {
         // It came back meanwhile: now there is something to compare with.
-        d.status.resolved = (!steps.is_empty()).then(|| Resolved { steps: steps.clone() });
+        let steps = d.input.spec.rollout.steps.clone();
+        d.status.resolved = (!steps.is_empty()).then_some(Resolved { steps });
     }
     let first_weight = d.steps().first().map_or(ramp::FIRST_RUNG_UNKNOWN, |s| s.weight);
     let low = ramp::pods_for(d.mode, first_weight, d.replicas);
-    let found = d.ensure(&c.revision, &target.spec, c.slot, low, d.surplus(low)).cloned();
+    let found = d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low)).cloned();
     let Some(found) = found else {
         d.all_to(stable);
         let (reason, message) = waiting(c, None, Reason::CandidateStarting);
         return d.report(reason, message);
     };
-    if let Some(PodTrouble::CrashLoop { restarts, message }) = &found.trouble {
-        let message = format!("its container crashed {restarts} times and never had traffic: {message}");
-        return reject(d, stable, c, Reason::CrashLoop, message);
-    }
     if found.available < low {
         return not_yet(d, stable, c, found.trouble.as_ref());
     }
     if !stable_is_there {
-        let was_never_there = d.status.resolved.as_ref().is_some_and(|r| r.steps.is_empty());
-        if was_never_there || d.is_broken(stable) {
-            return take_over(d, stable, c);
-        }
-        d.all_to(stable);
-        d.look_again_at_next_tick();
-        let message =
-            format!("{} waits until {} has an available pod to compare with", c.version, stable.version);
-        return d.report(Reason::StableUnavailable, message);
+        return nothing_to_compare_with(d, stable, c);
     }
     first_weight_for(d, stable, c);
 }
@@ -180,8 +178,8 @@ fn not_yet(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, trouble: Option<&P
 }
 
 /// Scaled to zero before its verdict: nothing is decided while nothing can be seen.
-pub(super) fn asleep(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, target: &Revision) {
-    d.ensure(&c.revision, &target.spec, c.slot, 0, 0);
+pub(super) fn asleep(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    d.ensure(&c.revision, &c.spec, c.slot, 0, 0);
     if d.all_to(stable) && c.phase != Phase::Starting {
         d.decisive = true;
         d.back_to_start();
@@ -216,12 +214,24 @@ fn restart_clock(d: &mut Draft<'_>) {
     }
 }
 
+/// The stable version has lost its pods meanwhile. They have their time to come back.
+fn nothing_to_compare_with(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    let left = d.patience(c);
+    if left.is_zero() {
+        return take_over(d, stable, c);
+    }
+    d.look_again(left);
+    d.all_to(stable);
+    let message =
+        format!("{} waits until {} has an available pod to compare with", c.version, stable.version);
+    d.report(Reason::StableUnavailable, message);
+}
+
 /// The stable version is broken and this one is available: as with the first revision there is nothing to compare with
 /// and nothing to protect. A repair must not wait for the health of what it repairs.
-fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+pub(super) fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.decisive = true;
-    let target = Revision::of(d.input.spec);
-    d.ensure(&c.revision, &target.spec, c.slot, d.replicas, d.replicas);
+    d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas);
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
     if d.weights(Weights::to(c.slot, 100), journal) {
         canary::become_stable(d, c, Outcome::Deployed);
@@ -268,12 +278,12 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let recorded = d.steps();
     let steps = if recorded.is_empty() { ramp::steps(&d.input.spec.rollout, first) } else { recorded };
     d.status.resolved = Some(Resolved { steps: steps.clone() });
-    canary::enter_step(d, c, &steps, 1);
+    canary::enter_step(d, stable, c, &steps, 1);
 }
 
 /// The stable version is scaled to zero: there is no traffic to try anything on, and none to lose.
-fn nothing_serves(d: &mut Draft<'_>, c: &Candidate, target: &Revision) {
-    if d.ensure(&c.revision, &target.spec, c.slot, 0, 0).is_none() {
+fn nothing_serves(d: &mut Draft<'_>, c: &Candidate) {
+    if d.ensure(&c.revision, &c.spec, c.slot, 0, 0).is_none() {
         return d
             .report(Reason::CandidateStarting, "replicas is 0: the new version takes over without a canary");
     }
@@ -313,7 +323,7 @@ pub(super) fn waiting(c: &Candidate, trouble: Option<&PodTrouble>, otherwise: Re
     }
 }
 
-fn deadline(d: &Draft<'_>, since: DateTime<Utc>) -> Duration {
+pub(super) fn deadline(d: &Draft<'_>, since: DateTime<Utc>) -> Duration {
     let end = since + Span::seconds(i64::from(d.input.spec.rollout.progress_deadline_seconds));
     (end - d.now()).to_std().unwrap_or(Duration::ZERO)
 }

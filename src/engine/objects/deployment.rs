@@ -136,6 +136,10 @@ fn container(server: &Server, drain_seconds: i32) -> Value {
         // Last words of a crash, without a log reader.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     });
+    if let Some(user) = server.run_as_user {
+        c["securityContext"]["runAsNonRoot"] = json!(true);
+        c["securityContext"]["runAsUser"] = json!(user);
+    }
     let propagation = ENDPOINT_PROPAGATION_SECONDS.min(drain_seconds);
     if propagation > 0 {
         c["lifecycle"] = json!({"preStop": {"sleep": {"seconds": propagation}}});

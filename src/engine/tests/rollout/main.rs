@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 mod crash;
+mod properties;
 mod scenarios;
 mod sim;

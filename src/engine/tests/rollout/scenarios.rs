@@ -93,6 +93,11 @@ fn then(sim: &Sim) -> Then {
 #[case("first one broken", Then::Serves)]
 #[case("stable broken", Then::Serves)]
 #[case("stable breaks", Then::Serves)]
+#[case("stable dies as the first weight is written", Then::Serves)]
+#[case("stable dies before the first weight", Then::Serves)]
+#[case("stable dies before the first weight, for a while", Then::Serves)]
+#[case("both die", Then::Serves)]
+#[case("route edited while stable is away", Then::Serves)]
 fn ends_well(#[case] name: &str, #[case] expected: Then) {
     let mut sim = script::named(name).run();
     assert_eq!(then(&sim), expected, "{}", sim.log());
@@ -112,6 +117,8 @@ fn ends_well(#[case] name: &str, #[case] expected: Then) {
 #[case("a third while failing")]
 #[case("rejected, then a third")]
 #[case("first one replaced twice")]
+#[case("a third while taking over")]
+#[case("a third while stable is broken")]
 #[case("stable broken, candidate failing, a third")]
 fn the_third_serves_in_the_end(#[case] name: &str) {
     let mut sim = script::named(name).run();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use serin_api::{Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase};
+use serin_api::{Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase, TrafficMode};
 use serin_engine::{
     Input, Plan, Reading, Revision, Weights, World, Write, decide,
     decide::{measurement, mode},
@@ -74,7 +74,7 @@ pub struct Sim {
     pub failed: Option<(String, DateTime<Utc>)>,
     events: Vec<(i64, Event)>,
     recheck_at: Option<i64>,
-    seen: Option<(World, ModelDeploymentSpec, ModelDeploymentStatus, Option<String>)>,
+    seen: Option<(World, i64, ModelDeploymentStatus, Option<String>)>,
     /// Die after this many effects, and be back so many seconds later.
     pub crash: Option<(usize, i64)>,
     /// Die after every effect.
@@ -238,7 +238,9 @@ impl Sim {
             Event::EditRoute(a, b) => self.cluster.edit_route(Weights { a, b }),
             Event::LoseRoute => self.cluster.route = None,
             Event::Lose(version) => self.cluster.lose(version),
-            Event::GatewayRefuses(refuses) => self.cluster.gateway_refuses = refuses,
+            Event::GatewayRefuses(refuses) => {
+                self.cluster.gateway_refuses = refuses && self.cluster.mode == TrafficMode::Gateway;
+            }
             Event::Crash(seconds) => self.die(seconds),
         }
     }
@@ -262,9 +264,9 @@ impl Sim {
 
     fn due(&self) -> bool {
         let recheck = self.recheck_at.is_some_and(|at| at <= self.cluster.now);
-        let same = self.seen.as_ref().is_some_and(|(world, spec, status, retry)| {
+        let same = self.seen.as_ref().is_some_and(|(world, generation, status, retry)| {
             *world == self.cluster.observe()
-                && *spec == self.spec
+                && *generation == self.generation
                 && *status == self.status
                 && *retry == self.retry
         });
@@ -278,7 +280,7 @@ impl Sim {
         let stale = self.stale_look == Some(self.looks);
         let world = old.filter(|_| stale).unwrap_or(present);
         let (plan, reading) = self.ask(&world);
-        self.seen = Some((world, self.spec.clone(), self.status.clone(), self.retry.clone()));
+        self.seen = Some((world, self.generation, self.status.clone(), self.retry.clone()));
         check::look(self, &reading);
         let wait = plan.recheck.map(|d| i64::try_from(d.as_millis().div_ceil(1000)).unwrap());
         // Less than a second is "at once" on this clock, if something is to come of it.

@@ -192,6 +192,24 @@ pub fn all() -> Vec<Script> {
         plain("first one replaced twice", &[crashing, (20, Apply("v2")), (22, Apply("v3"))]),
         plain("stable broken", &[(50, Kill("v1", None)), v2.clone()]),
         with_v2("stable breaks", &[(150, Kill("v1", None))]),
+        with_v2("stable dies as the first weight is written", &[(106, Kill("v1", None))]),
+        with_v2("stable dies before the first weight", &[(103, Kill("v1", None))]),
+        with_v2("stable dies before the first weight, for a while", &[(103, Kill("v1", Some(60)))]),
+        with_v2("both die", &[(200, Kill("v2", Some(30))), (201, Kill("v1", Some(60)))]),
+        with_v2(
+            "route edited while stable is away",
+            &[(150, Kill("v1", Some(100))), (160, EditRoute(0, 100))],
+        ),
+        plain("a third while taking over", &[(50, Kill("v1", None)), v2.clone(), (106, Apply("v3"))]),
+        plain(
+            "a third while stable is broken",
+            &[
+                (140, Temper("v1", Temper::CrashLoop)),
+                v2.clone(),
+                (150, Kill("v1", None)),
+                (200, Apply("v3")),
+            ],
+        ),
         plain(
             "stable broken, candidate failing, a third",
             &[bad, v2, (120, Kill("v1", None)), (400, Apply("v3"))],

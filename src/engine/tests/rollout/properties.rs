@@ -1,0 +1,148 @@
+//! Anything may happen, in any order; when it is over, what is asked for serves or is refused with its reason, and
+//! nothing is left to do. The invariants of `sim::check` hold at each effect on the way.
+
+use crate::sim::{
+    Event::{self, *},
+    Sim,
+    cluster::Temper,
+    end::{End, is_at_rest},
+    metrics::Quality,
+    spec,
+};
+use proptest::prelude::*;
+
+const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
+
+fn version() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(VERSIONS.to_vec())
+}
+
+fn quality() -> impl Strategy<Value = Quality> {
+    prop::sample::select(vec![
+        Quality::Good,
+        Quality::Bad,
+        Quality::Unclear,
+        Quality::Suspicious,
+        Quality::Silent,
+    ])
+}
+
+fn temper() -> impl Strategy<Value = Temper> {
+    prop::sample::select(vec![
+        Temper::Fine,
+        Temper::Fine,
+        Temper::CrashLoop,
+        Temper::NeverReady,
+        Temper::NoImage,
+        Temper::AtMost(1),
+    ])
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => version().prop_map(Apply),
+        2 => (0..6i32).prop_map(Replicas),
+        2 => (version(), prop::option::of(1..90i64)).prop_map(|(v, back)| Kill(v, back)),
+        1 => (version(), temper()).prop_map(|(v, t)| Temper(v, t)),
+        2 => (version(), quality()).prop_map(|(v, q)| Quality(v, q)),
+        2 => any::<bool>().prop_map(Away),
+        1 => (0..=100i32).prop_map(|a| EditRoute(a, 100 - a)),
+        1 => Just(LoseRoute),
+        1 => version().prop_map(Lose),
+        1 => any::<bool>().prop_map(GatewayRefuses),
+        1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Retry(v, w)),
+        4 => (0..40i64).prop_map(Crash),
+    ]
+}
+
+/// Events with the pauses between them: often none, so that they fall into one another.
+fn story() -> impl Strategy<Value = Vec<(i64, Event)>> {
+    let pause = prop_oneof![3 => 0..3i64, 3 => 3..20i64, 3 => 20..130i64, 1 => 130..1500i64];
+    prop::collection::vec((pause, event()), 1..14).prop_map(|pairs| {
+        let mut at = 10;
+        let after = |(pause, event)| {
+            at += pause;
+            (at, event)
+        };
+        pairs.into_iter().map(after).collect()
+    })
+}
+
+/// Peace: everything works again, and whoever has pods that are dead for good gets new ones.
+fn heal(sim: &mut Sim) {
+    sim.play(Away(false));
+    sim.play(GatewayRefuses(false));
+    for v in VERSIONS {
+        let temper = sim.cluster.tempers.get(v).copied().unwrap_or_default();
+        let dead = sim.cluster.of_version(v).is_some_and(|d| d.pods.contains(&None));
+        if dead && matches!(temper, Temper::Fine) {
+            sim.play(Kill(v, Some(5)));
+        }
+        if sim.metrics.qualities.get(v).is_some_and(|q| !matches!(q, Quality::Good | Quality::Bad)) {
+            sim.play(Quality(v, Quality::Good));
+        }
+    }
+    if sim.spec.replicas == 0 {
+        sim.play(Replicas(2));
+    }
+}
+
+/// Where it happens.
+#[derive(Clone, Debug)]
+struct World {
+    steps: bool,
+    ratio: bool,
+    drain: bool,
+    /// The operator dies after each single effect.
+    mortal: bool,
+}
+
+fn world() -> impl Strategy<Value = World> {
+    any::<[bool; 4]>().prop_map(|[steps, ratio, drain, mortal]| World { steps, ratio, drain, mortal })
+}
+
+fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError> {
+    let mut first = spec("v1");
+    if !world.drain {
+        first.availability.drain_seconds = 0;
+    }
+    if !world.steps {
+        first.rollout.steps.clear();
+    }
+    if world.ratio {
+        first.traffic.gateway = None;
+    }
+    let mut sim = Sim::new(first);
+    sim.crash_always = world.mortal;
+    sim.schedule(events);
+    let last = events.last().map_or(0, |(at, _)| *at);
+    sim.run_until(last + 1);
+    heal(&mut sim);
+    sim.run_until(last + 4000);
+    let target = sim.target();
+    let end = End::of(&sim);
+    let refused = sim.status.last_failed.as_ref().is_some_and(|f| f.revision == target.id);
+    let serves = sim.status.stable.as_ref().is_some_and(|s| s.revision == target.id);
+    // A version without room for all its pods, or without a pod that was ever ready, is said and waited for.
+    let fine = |version: &str| sim.cluster.tempers.get(version).is_none_or(|t| *t == Temper::Fine);
+    let wanted = sim.spec.model.version.clone().unwrap_or_default();
+    prop_assert!(serves || refused || !fine(&wanted), "{:?}\n{}", end, sim.log());
+    if fine(&wanted) && fine(&end.stable) {
+        prop_assert!(end.candidate.is_none(), "{:?}\n{}", end, sim.log());
+        let expected = vec![(end.stable.clone(), sim.spec.replicas)];
+        prop_assert_eq!(&end.deployments, &expected, "{}", sim.log());
+        prop_assert_eq!(end.weight, 100, "{}", sim.log());
+        prop_assert_eq!(sim.condition("Ready"), ("True", "Complete"), "{}", sim.log());
+    }
+    is_at_rest(&mut sim);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens(events in story(), world in world()) {
+        ends_well(&events, &world)?;
+    }
+}
