@@ -49,7 +49,7 @@ pub fn model_uri(namespace: &str, version: images::Version) -> String {
 
 async fn available(kube: &Client, namespace: &str, name: &str) -> Result<(), Error> {
     let api: Api<Deployment> = Api::namespaced(kube.clone(), namespace);
-    client::until(&format!("Deployment {name} available"), Duration::from_secs(120), || async {
+    client::until(&format!("Deployment {name} available"), Duration::from_mins(2), || async {
         let found = api.get(name).await.map_err(|e| e.to_string())?;
         let generation = found.metadata.generation;
         let status = found.status.unwrap_or_default();

@@ -144,7 +144,7 @@ impl Load {
     /// Waits until the gateway leads to a version at all: a route is confirmed a moment before its first endpoints
     /// are known, and nobody can be let down by a name that never answered before.
     pub async fn reachable(bed: &Bed, built: &Built, host: &str, report: &Path) -> Result<(), Error> {
-        crate::client::until("the gateway leads to a model server", Duration::from_secs(60), || async {
+        crate::client::until("the gateway leads to a model server", Duration::from_mins(1), || async {
             let mut probe = Self::start(bed, built, host, 10, 5, report).map_err(|e| e.to_string())?;
             while probe.child.try_wait().map_err(|e| e.to_string())?.is_none() {
                 if probe.counts().by_digest.keys().any(|k| k != "gateway" && k != "none") {

@@ -106,7 +106,7 @@ impl Wine {
         }
         let pods: Api<Pod> = Api::namespaced(kube.clone(), &self.namespace);
         let ours = ListParams::default().labels(&format!("{}={}", serin_api::labels::DEPLOYMENT, self.name));
-        client::until("the pods of an earlier run to end", Duration::from_secs(120), || async {
+        client::until("the pods of an earlier run to end", Duration::from_mins(2), || async {
             let left = pods.list(&ours).await.map_err(|e| e.to_string())?.items.len();
             if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
         })

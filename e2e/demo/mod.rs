@@ -1,9 +1,9 @@
 //! `cargo demo`: from nothing to a promotion and a rollback, before the reader's eyes.
 //!
-//! - [`story`]: the phases, and what must have happened in each
-//! - [`timeline`]: what is known so far
-//! - [`screen`]: the timeline on a terminal, or as a plain log
-//! - [`report`]: `target/demo/report.json`
+//! - [`story`] has the phases, and what must have happened in each
+//! - [`timeline`] holds what is known so far
+//! - [`screen`] shows the timeline on a terminal, or as a plain log
+//! - [`report`] writes `target/demo/report.json`
 
 mod report;
 mod screen;

@@ -1,6 +1,7 @@
 //! The timeline on a terminal, redrawn in place; a plain log anywhere else.
 
 use std::{
+    fmt::Write as _,
     io::{IsTerminal as _, Write as _},
     sync::{
         Arc,
@@ -74,7 +75,7 @@ fn redraw(t: &Timeline, before: usize) -> usize {
     let mut out = std::io::stdout().lock();
     let mut text = String::new();
     if before > 0 {
-        text.push_str(&format!("\x1b[{before}A"));
+        let _ = write!(text, "\x1b[{before}A");
     }
     for line in &picture {
         text.push_str("\x1b[2K");

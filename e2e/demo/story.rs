@@ -21,7 +21,7 @@ use crate::{
 
 const NAMESPACE: &str = "demo";
 /// A rollout of the demo takes about 40 s; a slow machine gets its time.
-const ROLLOUT: Duration = Duration::from_secs(240);
+const ROLLOUT: Duration = Duration::from_mins(4);
 /// Longest life of the load generator, should the harness die.
 const LOAD_SECONDS: u32 = 900;
 
@@ -215,7 +215,7 @@ fn row(md: &ModelDeployment) -> Row {
 async fn answered(load: &Load, timeline: &Shared, built: &Built, version: Version) -> Result<(), Error> {
     let digest = built.model(version)?.digest.clone();
     let before = load.counts().of(&digest).total;
-    client::until("answers", Duration::from_secs(60), || async {
+    client::until("answers", Duration::from_mins(1), || async {
         let counts = load.counts();
         lock(timeline).counts = counts.clone();
         let now = counts.of(&digest).total;
