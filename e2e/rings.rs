@@ -1,4 +1,5 @@
-//! `cargo e2e`: the rings that need a cluster, one after the other, each on a cluster of its own that is gone afterwards.
+//! `cargo e2e`: all rings of tests, one after the other; those that need a cluster get one of their own, which is gone
+//! afterwards.
 
 use std::{
     path::PathBuf,
@@ -43,6 +44,8 @@ pub struct Arguments {
 /// A ring of tests.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum Ring {
+    /// Types, judge, engine, agent, and the harness's own tests: no cluster
+    Pure,
     /// The real operator against a real apiserver; no pods
     ControlPlane,
     /// Real pods, gateway and Prometheus
@@ -101,7 +104,18 @@ async fn rings(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result
     let mut failed = Vec::new();
     let mut tests: Vec<(&'static str, Command)> = Vec::new();
     let filter = arguments.filter.as_deref();
-    if arguments.only != Some(Ring::Cluster) {
+    let wanted = |ring| arguments.only.is_none_or(|only| only == ring);
+    if wanted(Ring::Pure) {
+        say(start, "the pure ring");
+        let mut command = cargo(&["test", "--workspace", "--no-fail-fast"], arguments);
+        command.args(["--exclude", "serin-tests", "--exclude", "serin-e2e"]).args(filter);
+        match carry_out(command, stop).await? {
+            Some(true) => {}
+            Some(false) => failed.push("pure ring"),
+            None => return Ok(End::Interrupted),
+        }
+    }
+    if wanted(Ring::ControlPlane) {
         say(start, "the control-plane ring");
         let mut command = cargo(&["test", "-p", "serin-tests", "--no-fail-fast"], arguments);
         command.args(filter);
@@ -115,7 +129,7 @@ async fn rings(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result
             tokio::task::block_in_place(|| serin_bed::down(CONTROL_PLANE_BED))?;
         }
     }
-    if arguments.only != Some(Ring::ControlPlane) {
+    if wanted(Ring::Cluster) {
         say(start, "the whole-cluster ring");
         let up = ring::up(&arguments.name, arguments.kubeconfig.clone(), &mut |line| say(start, line)).await;
         if stop.asked() {
