@@ -90,6 +90,10 @@ pub struct Sim {
 /// Looks at one instant before the engine is said to run in circles.
 const LOOKS_AT_ONCE: usize = 30;
 
+/// Writes at one instant before the engine is said to write in circles; an operator that dies all the time never looks
+/// often enough at once to be caught by the other limit.
+const WRITES_AT_ONCE: usize = 60;
+
 /// The spec that asks for a version.
 pub fn spec(version: &str) -> ModelDeploymentSpec {
     let digest = version.bytes().next_back().unwrap_or(b'0');
@@ -337,6 +341,8 @@ impl Sim {
     /// Notes an effect; `true` if the operator dies right after it.
     fn count(&mut self, text: String, status: bool) -> bool {
         self.effects.push(Effect { at: self.cluster.now, text, status });
+        let at_once = self.effects.iter().rev().take_while(|e| e.at == self.cluster.now).count();
+        assert!(at_once < WRITES_AT_ONCE, "writes in circles\n{}", self.log());
         let done = self.done();
         match self.crash {
             Some((n, seconds)) if n == done => {

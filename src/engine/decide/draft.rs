@@ -1,0 +1,411 @@
+//! A plan in the making: what the state machine's files write on, and the moves that they share.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serin_api::{
+    Candidate, HistoryEntry, LastFailed, ModelDeploymentStatus, Outcome, Reason, Stable, Step, TrafficMode,
+    Verdict, conditions,
+};
+
+use super::Input;
+use crate::{
+    plan::{Entry, Journal, Note, Plan, Weights, Write},
+    report,
+    revision::Revision,
+    world::{ObservedDeployment, PodTrouble, World},
+};
+
+/// Number of outcomes kept.
+const HISTORY: usize = 10;
+
+/// A plan in the making.
+pub(super) struct Draft<'a> {
+    pub(super) input: &'a Input<'a>,
+    pub(super) mode: TrafficMode,
+    /// `spec.replicas`.
+    pub(super) replicas: i32,
+    pub(super) status: ModelDeploymentStatus,
+    pub(super) writes: Vec<Write>,
+    pub(super) notes: Vec<Note>,
+    pub(super) headline: Option<(Reason, String)>,
+    pub(super) recheck: Option<Duration>,
+    pub(super) decisive: bool,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(input: &'a Input<'a>) -> Self {
+        Self {
+            input,
+            mode: input.mode(),
+            replicas: input.spec.replicas,
+            status: input.status.clone(),
+            writes: Vec::new(),
+            notes: Vec::new(),
+            headline: None,
+            recheck: None,
+            decisive: false,
+        }
+    }
+
+    pub(super) fn world(&self) -> &'a World {
+        self.input.world
+    }
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.input.now
+    }
+
+    /// Sets the headline: reason and message of `Progressing` and its companions. The last one counts, and goes into
+    /// the conditions once, at the end: to and fro within one look would be a new transition time, and so a write, at
+    /// each look.
+    pub(super) fn report(&mut self, reason: Reason, message: impl Into<String>) {
+        self.headline = Some((reason, message.into()));
+    }
+
+    /// An Event to come. The recorder takes two of the same action for one and repeats the first one's words, hence
+    /// the revision in it.
+    pub(super) fn note(
+        &mut self,
+        warning: bool,
+        reason: Reason,
+        action: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        let action = format!("{}/{}", action.into(), Revision::of(self.input.spec).id);
+        self.notes.push(Note { warning, reason, action, message: message.into() });
+    }
+
+    /// Looks again after this long; the earliest wish wins.
+    pub(super) fn look_again(&mut self, after: Duration) {
+        self.recheck = Some(self.recheck.map_or(after, |r| r.min(after)));
+    }
+
+    /// Looks again at the next block of evidence.
+    pub(super) fn look_again_at_next_tick(&mut self) {
+        let seconds = u64::try_from(self.input.spec.rollout.analysis.interval_seconds).unwrap_or(15);
+        self.look_again(Duration::from_secs(seconds.max(1)));
+    }
+
+    pub(super) fn stalled(mut self, reason: Reason, message: String) -> Plan {
+        self.writes.clear();
+        self.report(reason, message);
+        self.done(None)
+    }
+
+    pub(super) fn done(mut self, recheck: Option<Duration>) -> Plan {
+        if let Some(r) = recheck {
+            self.look_again(r);
+        }
+        // Names that a stranger may bear are tried first: if one is taken, no pod was started for nothing.
+        self.writes.sort_by_key(|w| match w {
+            Write::CreateSlotService(_) => 0,
+            Write::SetWeights { uid: None, .. } => 1,
+            _ => 2,
+        });
+        self.settle_headline();
+        report::finish(&mut self.status, self.input);
+        if self.status.verdict != self.input.status.verdict
+            && matches!(self.status.verdict, Some(Verdict::NoData | Verdict::ProviderError))
+        {
+            let message = report::progress_message(&self.status);
+            self.note(true, Reason::MetricsUnavailable, "Hold", message);
+        }
+        Plan {
+            writes: self.writes,
+            status: self.status,
+            notes: self.notes,
+            recheck: self.recheck,
+            decisive: self.decisive,
+        }
+    }
+
+    pub(super) fn settle_headline(&mut self) {
+        let refused = self.world().traffic.as_ref().and_then(|t| t.refused.clone());
+        let refused = refused.filter(|_| self.mode == TrafficMode::Gateway);
+        let headline = match (self.headline.take(), refused) {
+            // What the user has to change comes first.
+            (Some(wrong @ (Reason::InvalidSpec | Reason::NameTaken, _)), _) => Some(wrong),
+            (_, Some(why)) => {
+                Some((Reason::RouteNotAccepted, format!("the gateway refuses the route: {why}")))
+            }
+            (Some(headline), None) => Some(headline),
+            (None, None) if report::is_working(&self.status, self.input.generation) => None,
+            (None, None) => {
+                Some((Reason::WeightPending, "weights were written, waiting for the gateway".to_owned()))
+            }
+        };
+        if let Some((reason, message)) = headline {
+            report::headline(&mut self.status, self.input, reason, &message);
+        }
+    }
+
+    /// Ensures that a revision's Deployment is there, with a number of pods between `low` and `high`.
+    /// `None` while it has to be made or is on its way out.
+    pub(super) fn ensure(
+        &mut self,
+        revision: &str,
+        spec: &serin_api::RevisionSpec,
+        slot: serin_api::Slot,
+        low: i32,
+        high: i32,
+    ) -> Option<&'a ObservedDeployment> {
+        let Some(found) = self.input.world.of(revision) else {
+            self.writes.push(Write::CreateDeployment {
+                revision: revision.to_owned(),
+                spec: Box::new(spec.clone()),
+                slot,
+                replicas: low,
+            });
+            return None;
+        };
+        if found.deleting {
+            self.look_again(Duration::from_secs(1));
+            return None;
+        }
+        if found.replicas < low || found.replicas > high {
+            let replicas = if found.replicas < low { low } else { high };
+            self.writes.push(Write::Scale { name: found.name.clone(), uid: found.uid.clone(), replicas });
+        }
+        Some(found)
+    }
+
+    /// The stable version's pods, in every phase: a rollout never takes any of them away.
+    pub(super) fn keep_stable(&mut self) {
+        if let Some(s) = self.status.stable.clone() {
+            self.ensure(&s.revision, &s.spec, s.slot, self.replicas, self.replicas);
+        }
+    }
+
+    /// Ensures weights. `true` once they are in force and confirmed.
+    pub(super) fn weights(&mut self, weights: Weights, journal: Journal) -> bool {
+        if self.mode == TrafficMode::Gateway {
+            for slot in [serin_api::Slot::A, serin_api::Slot::B] {
+                if !self.world().slot_services.contains(&slot) {
+                    self.writes.push(Write::CreateSlotService(slot));
+                }
+            }
+        }
+        match &self.world().traffic {
+            None => {
+                self.writes.push(Write::SetWeights { uid: None, weights, journal });
+                false
+            }
+            Some(t) if t.weights == weights && t.intact => t.confirmed,
+            Some(t) => {
+                self.writes.push(Write::SetWeights { uid: Some(t.uid.clone()), weights, journal });
+                false
+            }
+        }
+    }
+
+    /// All traffic to the stable version; `true` once confirmed.
+    pub(super) fn all_to(&mut self, stable: &Stable) -> bool {
+        !self.starves(stable, Weights::to(stable.slot, 100)) && self.all_back_to(stable)
+    }
+
+    /// The weight of a step, as it should be already; not if it would go to nothing.
+    pub(super) fn assert_step(&mut self, stable: &Stable, c: &Candidate, weight: i32) {
+        let weights = Weights::to(c.slot, weight);
+        let present = self.world().traffic.as_ref().map_or(0, |t| t.weights.of(c.slot));
+        let to_nothing = present < weight && self.world().available(&c.revision) == 0;
+        if !to_nothing && !self.starves(stable, weights) {
+            self.weights(weights, Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) });
+        }
+    }
+
+    /// Whether these weights take traffic from a candidate that is available to a stable version that is not.
+    pub(super) fn starves(&self, stable: &Stable, weights: Weights) -> bool {
+        let candidate = self.status.candidate.as_ref();
+        self.replicas > 0
+            && candidate.is_some_and(|c| self.world().available(&c.revision) > 0)
+            && self.world().available(&stable.revision) == 0
+            && self
+                .world()
+                .traffic
+                .as_ref()
+                .is_some_and(|t| t.weights.of(stable.slot) < weights.of(stable.slot))
+    }
+
+    /// The same, whatever is available.
+    pub(super) fn all_back_to(&mut self, stable: &Stable) -> bool {
+        let journal = Journal { revision: stable.revision.clone(), entry: Entry::Stable };
+        self.weights(Weights::to(stable.slot, 100), journal)
+    }
+
+    /// Ends a candidate's life in the status.
+    pub(super) fn end(&mut self, c: &Candidate, outcome: Outcome, failed: Option<(Reason, String)>) {
+        self.status.candidate = None;
+        self.status.resolved = None;
+        let at = self.now();
+        self.record(&c.revision, &c.version, &c.digest, outcome);
+        match outcome {
+            Outcome::RolledBack => self.status.verdict = Some(Verdict::RolledBack),
+            Outcome::Promoted => self.status.verdict = Some(Verdict::Promoted),
+            Outcome::Deployed | Outcome::Superseded => self.status.verdict = None,
+        }
+        if let Some((reason, message)) = failed {
+            self.note(true, reason, "RolledBack", format!("{} rolled back: {message}", c.version));
+            self.status.last_failed = Some(LastFailed {
+                revision: c.revision.clone(),
+                version: c.version.clone(),
+                digest: c.digest.clone(),
+                reason: reason.as_str().to_owned(),
+                message,
+                evidence: c.evidence.clone(),
+                at,
+            });
+        }
+    }
+
+    pub(super) fn record(&mut self, revision: &str, version: &str, digest: &str, outcome: Outcome) {
+        let entry = HistoryEntry {
+            revision: revision.to_owned(),
+            version: version.to_owned(),
+            digest: digest.to_owned(),
+            outcome,
+            at: self.now(),
+        };
+        self.status.history.insert(0, entry);
+        self.status.history.truncate(HISTORY);
+    }
+
+    /// Removes Deployments that neither the status nor a weight names, once their drain time is over. The time runs
+    /// from the last outcome, which is when a revision lost its traffic.
+    pub(super) fn remove_leftovers(&mut self) {
+        let drain = i64::from(self.input.spec.availability.drain_seconds);
+        let lost_traffic_at = self.status.history.first().map(|h| h.at);
+        let names = |status: &ModelDeploymentStatus, revision: &str| {
+            status.stable.as_ref().is_some_and(|s| s.revision == revision)
+                || status.candidate.as_ref().is_some_and(|c| c.revision == revision)
+        };
+        for old in &self.input.world.deployments {
+            if names(&self.status, &old.revision) || old.deleting {
+                continue;
+            }
+            // What the recorded status still names would be made again after a crash: its new word is written first.
+            if names(self.input.status, &old.revision) {
+                self.look_again(Duration::from_millis(50));
+                continue;
+            }
+            // A slot that still has weight by the route's word is somebody's traffic, whatever the status says.
+            let in_use = self.status.stable.as_ref().map(|s| s.slot) != Some(old.slot)
+                && self.world().traffic.as_ref().is_some_and(|t| t.weights.of(old.slot) > 0 || !t.confirmed);
+            if in_use {
+                self.look_again(Duration::from_secs(1));
+                continue;
+            }
+            // A whole second more: times are kept in whole seconds. Without any outcome it never had traffic.
+            let left = lost_traffic_at.map_or(0, |at| drain + 1 - (self.now() - at).num_seconds());
+            if drain == 0 || left <= 0 {
+                self.writes.push(Write::DeleteDeployment { name: old.name.clone(), uid: old.uid.clone() });
+            } else {
+                self.look_again(Duration::from_secs(u64::try_from(left).unwrap_or(1)));
+            }
+        }
+    }
+
+    /// Words for people follow the spec; they are no part of a revision.
+    pub(super) fn call_by_name(&mut self, target: &Revision) {
+        if let Some(s) = self.status.stable.as_mut().filter(|s| s.revision == target.id) {
+            s.version = target.version();
+            s.spec.model.version.clone_from(&target.spec.model.version);
+        }
+        if let Some(c) = self.status.candidate.as_mut().filter(|c| c.revision == target.id) {
+            c.version = target.version();
+            c.spec.model.version.clone_from(&target.spec.model.version);
+        }
+    }
+
+    /// The most pods that a candidate may have where `low` are needed. By replica ratio each pod is traffic.
+    pub(super) fn surplus(&self, low: i32) -> i32 {
+        match self.mode {
+            TrafficMode::Gateway => self.replicas.max(low),
+            TrafficMode::ReplicaRatio => low,
+        }
+    }
+
+    /// Whether the stable version has nothing available and says itself that it will not have it soon. A drained node
+    /// is not enough for this.
+    pub(super) fn is_broken(&self, stable: &Stable) -> bool {
+        let trouble = self.world().of(&stable.revision).and_then(|d| d.trouble.as_ref());
+        self.world().available(&stable.revision) == 0
+            && matches!(trouble, Some(PodTrouble::CrashLoop { .. } | PodTrouble::ImagePull { .. }))
+    }
+
+    /// How long the stable version, which has nothing available, may still take to come back while this candidate waits
+    /// for it.
+    pub(super) fn patience(&self, c: &Candidate) -> Duration {
+        let ready = conditions::get(&self.input.status.conditions, conditions::Type::Ready);
+        let gone = ready
+            .filter(|r| r.status == "False")
+            .and_then(|r| conditions::from_time(&r.last_transition_time));
+        super::start::deadline(self, gone.map_or(self.now(), |since| since.max(c.started_at)))
+    }
+
+    /// The candidate starts over, without traffic.
+    pub(super) fn back_to_start(&mut self) {
+        let now = self.now();
+        let steps = self.steps().len();
+        self.status.verdict = None;
+        if let Some(candidate) = &mut self.status.candidate {
+            candidate.phase = serin_api::Phase::Starting;
+            candidate.weight = 0;
+            candidate.step_index = 0;
+            candidate.step = format!("0/{steps}");
+            candidate.since = None;
+            candidate.analysis_from = None;
+            candidate.started_at = now;
+        }
+    }
+
+    /// A weight was written and is not confirmed. No state of its own worth a status write: it lasts milliseconds, and
+    /// the next write tells the rest.
+    pub(super) fn wait_for_gateway(&mut self) {
+        let resolved = self.status.resolved.take();
+        self.status = self.input.status.clone();
+        self.status.resolved = resolved;
+        self.headline = None;
+    }
+
+    /// Whether the stable version is gone and its place has to be taken by the candidate, of which the spec knows no
+    /// more: there is nothing to go back to, and the third version needs something to be compared with, and a Service.
+    /// A rejected candidate takes the place only where it has all the traffic already.
+    pub(super) fn is_replaced_by(&self, stable: &Stable, c: &Candidate, target: &Revision) -> bool {
+        let available = |revision: &str| self.world().available(revision) > 0;
+        if self.replicas == 0 || available(&stable.revision) || !available(&c.revision) {
+            return false;
+        }
+        let rejected = c.retreat.as_ref().is_some_and(|r| r.reject);
+        let retreating = c.phase == serin_api::Phase::Retreating;
+        let wanted = retreating && c.revision == target.id && !rejected;
+        let third = c.revision != target.id && stable.revision != target.id;
+        let all = self.world().traffic.as_ref().is_some_and(|t| t.weights.of(c.slot) == 100);
+        let gone = self.is_broken(stable) || self.patience(c).is_zero();
+        let decided = all && self.journal_of(c) == Some(Entry::Promote);
+        (third || wanted) && (gone || decided) && (all || !rejected)
+    }
+
+    /// What the present weights were written for, if it is about this candidate.
+    pub(super) fn journal_of(&self, c: &Candidate) -> Option<Entry> {
+        let journal = self.world().traffic.as_ref().and_then(|t| t.journal.as_ref());
+        journal.filter(|j| j.revision == c.revision).map(|j| j.entry)
+    }
+
+    /// Whether exactly these weights are written and confirmed.
+    pub(super) fn in_force(&self, weights: Weights) -> bool {
+        self.world().traffic.as_ref().is_some_and(|t| t.confirmed && t.weights == weights)
+    }
+
+    /// The steps in force for the candidate.
+    pub(super) fn steps(&self) -> Vec<Step> {
+        self.status.resolved.as_ref().map_or_else(Vec::new, |r| r.steps.clone())
+    }
+
+    /// The retry that a person asked for, if it is about `revision` and new.
+    pub(super) fn retry_asked(&self, revision: &str) -> Option<String> {
+        let asked = self.input.retry?;
+        let about = asked.split_whitespace().next() == Some(revision);
+        let new = self.status.handled_retry.as_deref() != Some(asked);
+        (about && new).then(|| asked.to_owned())
+    }
+}
