@@ -1,5 +1,7 @@
 //! What is built: the parts that users and clusters rely on.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
 use serde_json::{Value, json};
 use serin_api::{ModelDeploymentSpec, Slot};
 use serin_engine::{
