@@ -8,6 +8,9 @@ use crate::revision;
 
 /// Seconds that a pod goes on serving after it was told to end, while kube-proxy and gateways learn of it.
 const ENDPOINT_PROPAGATION_SECONDS: i32 = 5;
+/// Seconds that a pod is ready before it counts as available, whatever the spec says. Weight follows availability, but a
+/// gateway hears of a new endpoint some 100 ms after the Deployment does, and answers 503 for its share until then.
+const SETTLING_SECONDS: i32 = 2;
 /// Where a claim with the model is mounted in the fetching container.
 const CLAIM_DIR: &str = "/mnt/claim";
 
@@ -39,7 +42,7 @@ pub fn deployment(
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 0,
-            "minReadySeconds": spec.min_ready_seconds,
+            "minReadySeconds": spec.min_ready_seconds.max(SETTLING_SECONDS),
             "selector": {"matchLabels": {labels::INSTANCE: instance, labels::REVISION: revision}},
             "template": {
                 "metadata": {
