@@ -129,7 +129,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
     let stable_is_there = d.world().available(&stable.revision) > 0;
     let without_steps = d.status.resolved.as_ref().is_some_and(|r| r.steps.is_empty());
-    let alone = !stable_is_there && (without_steps || d.is_broken(stable));
+    let alone = !stable_is_there && (without_steps || d.is_broken(stable) || d.patience(c).is_zero());
     let decided = d.journal_of(c) == Some(Entry::Promote);
     if (alone || decided) && d.world().available(&c.revision) > 0 {
         return take_over(d, stable, c);
@@ -216,11 +216,7 @@ fn restart_clock(d: &mut Draft<'_>) {
 
 /// The stable version has lost its pods meanwhile. They have their time to come back.
 fn nothing_to_compare_with(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let left = d.patience(c);
-    if left.is_zero() {
-        return take_over(d, stable, c);
-    }
-    d.look_again(left);
+    d.look_again(d.patience(c));
     d.all_to(stable);
     let message =
         format!("{} waits until {} has an available pod to compare with", c.version, stable.version);

@@ -89,6 +89,7 @@ fn heal(sim: &mut Sim) {
 
 /// Where it happens.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "four coins")]
 struct World {
     steps: bool,
     ratio: bool,

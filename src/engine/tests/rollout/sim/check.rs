@@ -107,13 +107,12 @@ fn evidence(sim: &Sim, slot: Slot, entry: Entry, reading: &Reading) {
         _ => None,
     };
     let ok = match entry {
-        Entry::Stable => false,
         Entry::Step(n) if n <= c.step_index || written == Some(entry) => true,
         Entry::Step(1) => matches!(reading, Reading::Baseline { .. }),
         Entry::Step(n) if n == c.step_index + 1 => {
             matches!(state, Some((State::Pass, _) | (State::Undecided, true)))
         }
-        Entry::Step(_) => false,
+        Entry::Stable | Entry::Step(_) => false,
         Entry::Promote => {
             let horizon = sim.spec.rollout.analysis.on_horizon == OnHorizon::Promote;
             sim.spec.replicas == 0

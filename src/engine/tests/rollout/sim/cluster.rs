@@ -196,7 +196,7 @@ impl Cluster {
     pub fn write(&mut self, write: &Write) -> Result<(), Refused> {
         match write {
             Write::CreateDeployment { revision, spec, slot, replicas } => {
-                self.create(revision, spec, *slot, *replicas)?
+                self.create(revision, spec, *slot, *replicas)?;
             }
             Write::Scale { name, uid, replicas } => {
                 let i = self.find(name, uid)?;

@@ -21,7 +21,7 @@ use cluster::{Cluster, NAME, Temper, UID};
 use metrics::{Metrics, Quality};
 
 /// Something that a person, the cluster or Prometheus does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event {
     /// A person asks for a version.
     Apply(&'static str),

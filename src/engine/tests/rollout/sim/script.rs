@@ -77,8 +77,10 @@ fn falling_steps(s: &mut ModelDeploymentSpec) {
 }
 
 /// All of them. v1 serves from second 8 on; v2 is asked for at second 100 and ready at 105.
+#[allow(clippy::too_many_lines, reason = "a list")]
 pub fn all() -> Vec<Script> {
     let v2 = (100, Apply("v2"));
+    let only_v2 = [v2.clone()];
     let bad = (90, Quality("v2", Quality::Bad));
     let unclear = (90, Quality("v2", Quality::Unclear));
     let story =
@@ -94,10 +96,10 @@ pub fn all() -> Vec<Script> {
     vec![
         plain("first", &[]),
         with_v2("good", &[]),
-        story("good with one pod", one_pod, &[v2.clone()], 2000),
-        story("good without draining", no_drain, &[v2.clone()], 2000),
-        story("good by an adaptive ramp", no_steps, &[v2.clone()], 2000),
-        story("good by replica ratio", ratio, &[v2.clone()], 2000),
+        story("good with one pod", one_pod, &only_v2, 2000),
+        story("good without draining", no_drain, &only_v2, 2000),
+        story("good by an adaptive ramp", no_steps, &only_v2, 2000),
+        story("good by replica ratio", ratio, &only_v2, 2000),
         plain("bad", &[bad.clone(), v2.clone()]),
         story("bad with one pod", one_pod, &[bad.clone(), v2.clone()], 2000),
         story("bad without draining", no_drain, &[bad.clone(), v2.clone()], 2000),
