@@ -80,19 +80,19 @@ fn falling_steps(s: &mut ModelDeploymentSpec) {
 #[allow(clippy::too_many_lines, reason = "a list")]
 pub fn all() -> Vec<Script> {
     let v2 = (100, Apply("v2"));
-    let only_v2 = [v2.clone()];
+    let only_v2 = [v2];
     let bad = (90, Quality("v2", Quality::Bad));
     let unclear = (90, Quality("v2", Quality::Unclear));
     let story =
         |name, edit, events: &[(i64, Event)], end| Script { name, edit, events: events.to_vec(), end };
     let plain = |name, events: &[(i64, Event)]| story(name, as_it_is, events, 2000);
     let with_v2 = |name, events: &[(i64, Event)]| {
-        let mut all = vec![v2.clone()];
+        let mut all = vec![v2];
         all.extend_from_slice(events);
         story(name, as_it_is, &all, 2000)
     };
     let crashing = (0, Temper("v1", Temper::CrashLoop));
-    let temper = |name, temper| plain(name, &[(90, Temper("v2", temper)), v2.clone()]);
+    let temper = |name, temper| plain(name, &[(90, Temper("v2", temper)), v2]);
     vec![
         plain("first", &[]),
         with_v2("good", &[]),
@@ -100,10 +100,10 @@ pub fn all() -> Vec<Script> {
         story("good without draining", no_drain, &only_v2, 2000),
         story("good by an adaptive ramp", no_steps, &only_v2, 2000),
         story("good by replica ratio", ratio, &only_v2, 2000),
-        plain("bad", &[bad.clone(), v2.clone()]),
-        story("bad with one pod", one_pod, &[bad.clone(), v2.clone()], 2000),
-        story("bad without draining", no_drain, &[bad.clone(), v2.clone()], 2000),
-        story("bad by replica ratio", ratio, &[bad.clone(), v2.clone()], 2000),
+        plain("bad", &[bad, v2]),
+        story("bad with one pod", one_pod, &[bad, v2], 2000),
+        story("bad without draining", no_drain, &[bad, v2], 2000),
+        story("bad by replica ratio", ratio, &[bad, v2], 2000),
         with_v2(
             "suspicious",
             &[(101, Quality("v2", Quality::Suspicious)), (900, Quality("v2", Quality::Good))],
@@ -117,82 +117,65 @@ pub fn all() -> Vec<Script> {
         with_v2("a third", &[(200, Apply("v3"))]),
         with_v2("a third before traffic", &[(102, Apply("v3"))]),
         with_v2("there and back", &[(200, Apply("v1")), (201, Apply("v2"))]),
-        plain("a third while failing", &[bad.clone(), v2.clone(), (153, Apply("v3"))]),
+        plain("a third while failing", &[bad, v2, (153, Apply("v3"))]),
         with_v2("back while draining", &[(370, Apply("v1"))]),
         with_v2("scaled", &[(150, Replicas(9)), (250, Replicas(3))]),
         with_v2("scaled at the end", &[(340, Replicas(9)), (356, Replicas(2))]),
-        plain("no Prometheus at first", &[(90, Away(true)), v2.clone(), (800, Away(false))]),
+        plain("no Prometheus at first", &[(90, Away(true)), v2, (800, Away(false))]),
         plain(
             "no Prometheus, then an eviction",
-            &[(90, Away(true)), v2.clone(), (900, Kill("v2", Some(5))), (1000, Away(false))],
+            &[(90, Away(true)), v2, (900, Kill("v2", Some(5))), (1000, Away(false))],
         ),
         plain(
             "no Prometheus, then more pods",
-            &[(90, Away(true)), v2.clone(), (900, Replicas(12)), (1000, Away(false))],
+            &[(90, Away(true)), v2, (900, Replicas(12)), (1000, Away(false))],
         ),
         with_v2("Prometheus away in between", &[(150, Away(true)), (1000, Away(false))]),
         story(
             "a blip after a long start",
             rollback_without_data,
-            &[(90, Away(true)), v2.clone(), (900, Away(false)), (935, Away(true)), (980, Away(false))],
+            &[(90, Away(true)), v2, (900, Away(false)), (935, Away(true)), (980, Away(false))],
             2000,
         ),
-        plain("silent", &[(90, Quality("v2", Quality::Silent)), v2.clone()]),
+        plain("silent", &[(90, Quality("v2", Quality::Silent)), v2]),
         plain(
             "silent, then good",
-            &[(90, Quality("v2", Quality::Silent)), v2.clone(), (1000, Quality("v2", Quality::Good))],
+            &[(90, Quality("v2", Quality::Silent)), v2, (1000, Quality("v2", Quality::Good))],
         ),
-        story(
-            "silent, back",
-            rollback_without_data,
-            &[(90, Quality("v2", Quality::Silent)), v2.clone()],
-            2000,
-        ),
-        story("away, back", rollback_without_data, &[v2.clone(), (150, Away(true))], 2000),
-        story("unclear, held", hold_at_horizon, &[unclear.clone(), v2.clone()], 2000),
-        story("unclear, promoted", promote_at_horizon, &[unclear.clone(), v2.clone()], 2000),
-        story("unclear, back", rollback_at_horizon, &[unclear.clone(), v2.clone()], 2000),
+        story("silent, back", rollback_without_data, &[(90, Quality("v2", Quality::Silent)), v2], 2000),
+        story("away, back", rollback_without_data, &[v2, (150, Away(true))], 2000),
+        story("unclear, held", hold_at_horizon, &[unclear, v2], 2000),
+        story("unclear, promoted", promote_at_horizon, &[unclear, v2], 2000),
+        story("unclear, back", rollback_at_horizon, &[unclear, v2], 2000),
         with_v2("candidate loses its pods", &[(200, Kill("v2", Some(20)))]),
         with_v2(
             "candidate loses its pods for good",
             &[(199, Temper("v2", Temper::NeverReady)), (200, Kill("v2", None))],
         ),
-        plain("failing without pods", &[bad.clone(), v2.clone(), (140, Kill("v2", Some(60)))]),
+        plain("failing without pods", &[bad, v2, (140, Kill("v2", Some(60)))]),
         with_v2("stable loses its pods for a while", &[(200, Kill("v1", Some(30)))]),
-        plain(
-            "nowhere to go back to",
-            &[bad.clone(), v2.clone(), (120, Kill("v1", None)), (600, Kill("v1", Some(5)))],
-        ),
-        plain(
-            "rejected and asked for again",
-            &[bad.clone(), v2.clone(), (400, Apply("v1")), (500, Apply("v2"))],
-        ),
-        plain("rejected, then a third", &[bad.clone(), v2.clone(), (400, Apply("v3"))]),
-        plain(
-            "retried",
-            &[bad.clone(), v2.clone(), (400, Quality("v2", Quality::Good)), (500, Retry("v2", "again"))],
-        ),
-        plain("retried in vain", &[bad.clone(), v2.clone(), (500, Retry("v2", "again"))]),
-        plain("retry of another", &[bad.clone(), v2.clone(), (500, Retry("v3", "again"))]),
+        plain("nowhere to go back to", &[bad, v2, (120, Kill("v1", None)), (600, Kill("v1", Some(5)))]),
+        plain("rejected and asked for again", &[bad, v2, (400, Apply("v1")), (500, Apply("v2"))]),
+        plain("rejected, then a third", &[bad, v2, (400, Apply("v3"))]),
+        plain("retried", &[bad, v2, (400, Quality("v2", Quality::Good)), (500, Retry("v2", "again"))]),
+        plain("retried in vain", &[bad, v2, (500, Retry("v2", "again"))]),
+        plain("retry of another", &[bad, v2, (500, Retry("v3", "again"))]),
         plain("asleep", &[(100, Replicas(0)), (200, Apply("v2")), (400, Replicas(2))]),
         with_v2("put to sleep", &[(200, Replicas(0)), (1000, Replicas(3))]),
-        plain(
-            "put to sleep while failing",
-            &[bad.clone(), v2.clone(), (140, Replicas(0)), (1000, Replicas(3))],
-        ),
+        plain("put to sleep while failing", &[bad, v2, (140, Replicas(0)), (1000, Replicas(3))]),
         with_v2("put to sleep before traffic", &[(102, Replicas(0)), (1000, Replicas(3))]),
         with_v2("invalid in between", &[(150, Edit(falling_steps)), (400, Edit(falling_steps))]),
         plain(
             "route edited",
-            &[(50, EditRoute(30, 70)), v2.clone(), (150, EditRoute(20, 80)), (152, EditRoute(80, 20))],
+            &[(50, EditRoute(30, 70)), v2, (150, EditRoute(20, 80)), (152, EditRoute(80, 20))],
         ),
         with_v2("route lost", &[(50, LoseRoute), (150, LoseRoute)]),
         with_v2("stable lost", &[(150, Lose("v1"))]),
         with_v2("candidate lost", &[(150, Lose("v2"))]),
         with_v2("gateway refuses", &[(150, GatewayRefuses(true)), (400, GatewayRefuses(false))]),
-        plain("first one broken", &[crashing.clone(), v2.clone()]),
+        plain("first one broken", &[crashing, v2]),
         plain("first one replaced twice", &[crashing, (20, Apply("v2")), (22, Apply("v3"))]),
-        plain("stable broken", &[(50, Kill("v1", None)), v2.clone()]),
+        plain("stable broken", &[(50, Kill("v1", None)), v2]),
         with_v2("stable breaks", &[(150, Kill("v1", None))]),
         with_v2("stable dies as the first weight is written", &[(106, Kill("v1", None))]),
         with_v2("stable dies before the first weight", &[(103, Kill("v1", None))]),
@@ -202,15 +185,10 @@ pub fn all() -> Vec<Script> {
             "route edited while stable is away",
             &[(150, Kill("v1", Some(100))), (160, EditRoute(0, 100))],
         ),
-        plain("a third while taking over", &[(50, Kill("v1", None)), v2.clone(), (106, Apply("v3"))]),
+        plain("a third while taking over", &[(50, Kill("v1", None)), v2, (106, Apply("v3"))]),
         plain(
             "a third while stable is broken",
-            &[
-                (140, Temper("v1", Temper::CrashLoop)),
-                v2.clone(),
-                (150, Kill("v1", None)),
-                (200, Apply("v3")),
-            ],
+            &[(140, Temper("v1", Temper::CrashLoop)), v2, (150, Kill("v1", None)), (200, Apply("v3"))],
         ),
         plain(
             "stable broken, candidate failing, a third",
