@@ -77,7 +77,8 @@ fn one() -> i32 {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
-    /// Seconds that a pod must be ready to count as available. Default 0.
+    /// Seconds that a pod must be ready to count as available. Default 0, which is taken as 2: a gateway hears of a new
+    /// pod a moment after its Deployment does.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600))]
     pub min_ready_seconds: i32,

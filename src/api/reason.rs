@@ -36,6 +36,8 @@ pub enum Reason {
     ProgressDeadlineExceeded,
     /// No node can take the candidate's pods.
     Unschedulable,
+    /// The candidate's model could not be fetched, or its digest is another one.
+    ModelNotFetched,
     /// The candidate's image cannot be pulled.
     ImagePull,
     /// The candidate lost its last available pod and its traffic with it.
@@ -85,6 +87,7 @@ impl Reason {
             Self::CrashLoop => "CrashLoop",
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
             Self::Unschedulable => "Unschedulable",
+            Self::ModelNotFetched => "ModelNotFetched",
             Self::ImagePull => "ImagePull",
             Self::CandidateUnavailable => "CandidateUnavailable",
             Self::StableUnavailable => "StableUnavailable",

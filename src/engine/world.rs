@@ -52,6 +52,11 @@ pub enum PodTrouble {
         /// Its last words or exit code.
         message: String,
     },
+    /// The model was not fetched, or is not the one that was asked for. It is tried again.
+    Model {
+        /// What the agent says.
+        message: String,
+    },
     /// The image cannot be pulled.
     ImagePull {
         /// What the kubelet says.

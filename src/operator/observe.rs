@@ -150,7 +150,8 @@ fn ratio_traffic(object: &Object<'_>, s: ServiceView) -> ObservedTraffic {
 /// The worst trouble of each revision's pods: a crash says more than a missing image, that more than a full node.
 fn troubles(pods: &[PodView]) -> HashMap<String, PodTrouble> {
     let rank = |t: &PodTrouble| match t {
-        PodTrouble::CrashLoop { .. } => 2,
+        PodTrouble::CrashLoop { .. } => 3,
+        PodTrouble::Model { .. } => 2,
         PodTrouble::ImagePull { .. } => 1,
         PodTrouble::Unschedulable { .. } => 0,
     };

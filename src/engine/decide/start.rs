@@ -309,6 +309,9 @@ pub(super) fn waiting(c: &Candidate, trouble: Option<&PodTrouble>, otherwise: Re
         Some(PodTrouble::CrashLoop { restarts, message }) => {
             (Reason::CrashLoop, format!("{}: the container crashed {restarts} times: {message}", c.version))
         }
+        Some(PodTrouble::Model { message }) => {
+            (Reason::ModelNotFetched, format!("{}: the model is not there: {message}", c.version))
+        }
         Some(PodTrouble::ImagePull { message }) => {
             (Reason::ImagePull, format!("{}: the image cannot be pulled: {message}", c.version))
         }

@@ -136,6 +136,15 @@ fn trouble(status: &SlimPodStatus) -> Option<PodTrouble> {
             _ => {}
         }
     }
+    if let Some(fetch) = status.init_container_statuses.iter().find(|c| c.name == "fetch-model") {
+        // A retry that worked ends with code 0; until then the last failure is what there is to say.
+        let now = fetch.state.terminated.as_ref();
+        let failed = now.or(fetch.last_state.terminated.as_ref()).filter(|t| t.exit_code != 0);
+        if let Some(end) = failed {
+            let words = end.message.as_deref().unwrap_or("it said nothing").trim();
+            return Some(PodTrouble::Model { message: clean(words) });
+        }
+    }
     status
         .conditions
         .iter()
