@@ -9,7 +9,7 @@ use serin_api::ModelDeployment;
 use serin_tests::{Call, Change as _, Fault, Load, NAME, Told as _, World, end_state, wine};
 
 /// Runs at the same time; a run mostly waits.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 /// How a second version ends.
 #[derive(Clone, Copy, PartialEq)]

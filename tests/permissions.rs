@@ -9,8 +9,10 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use serde_json::{Value, json};
+use serin_api::ModelDeployment;
+use serin_api::conditions::Type;
 use serin_engine::{Revision, revision};
-use serin_tests::{Behaviour, Call, Change as _, Told as _, World, identity, manifests, wine};
+use serin_tests::{Behaviour, Call, Change as _, Told as _, Trouble, World, identity, manifests, wine};
 
 type Rule = (String, String, String);
 
@@ -49,6 +51,10 @@ fn used(calls: &[Call]) -> BTreeSet<Rule> {
     resources.map(Call::rule).map(|(group, resource, verb)| (group, resource, verb.to_owned())).collect()
 }
 
+fn metrics(model: &ModelDeployment) -> bool {
+    model.condition(Type::MetricsAvailable).0 == "True"
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_right_is_missing_and_none_is_unused() {
     assert!(identity::account().is_some(), "deploy/ names the operator's ServiceAccount");
@@ -81,9 +87,7 @@ async fn no_right_is_missing_and_none_is_unused() {
     world.apply(&wine("v1").named("pear")).await;
     world.start_operator();
     for (name, resource) in [("wine", "services"), ("pear", "httproutes"), ("plum", "deployments")] {
-        let taken = |m: &serin_api::ModelDeployment| {
-            m.condition(serin_api::conditions::Type::Stalled).1 == "NameTaken"
-        };
+        let taken = |m: &ModelDeployment| m.condition(Type::Stalled).1 == "NameTaken";
         world.until_model(name, &format!("{name} is in the way of one of {resource}"), 60, taken).await;
     }
     services.delete("wine-a", &now).await.unwrap();
@@ -102,6 +106,15 @@ async fn no_right_is_missing_and_none_is_unused() {
     world.until_model("fig", "v1 serves", 60, |m| m.serves("v1")).await;
     world.apply(&quiet("v2")).await;
     world.until_model("fig", "v2 serves", 60, |m| m.serves("v2")).await;
+
+    // The same Event once more is a PATCH of the first one.
+    world.canary(&quiet("v4").steps(&[(25, 600)])).await;
+    for _ in 0..2 {
+        world.prometheus.trouble(Trouble::ServerError);
+        world.until_model("fig", "the metrics are away", 20, |m| !metrics(m)).await;
+        world.prometheus.trouble(Trouble::None);
+        world.until_model("fig", "the metrics are back", 20, metrics).await;
+    }
     world.settled(Duration::from_secs(3)).await;
 
     let (granted, used) = (granted(), used(&world.proxy.calls().all()));
