@@ -52,6 +52,13 @@ enum Ring {
     Cluster,
 }
 
+impl Arguments {
+    /// The wanted rings.
+    fn rings(&self) -> Vec<Ring> {
+        Ring::ALL.into_iter().filter(|ring| self.only.is_none_or(|only| only == *ring)).collect()
+    }
+}
+
 /// Runs them; the exit code says whether all was well.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let start = Instant::now();
@@ -81,12 +88,25 @@ async fn all(arguments: &Arguments, start: Instant) -> Result<End, Error> {
     let mut stop = Stop { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? };
     let outcome = rings(arguments, start, &mut stop).await;
     if !arguments.keep {
-        for bed in [CONTROL_PLANE_BED, arguments.name.as_str()] {
+        for bed in beds(arguments) {
             say(start, &format!("taking {bed} down"));
             tokio::task::block_in_place(|| serin_bed::down(bed))?;
         }
     }
     outcome
+}
+
+/// The beds that the wanted rings bring up; others are none of our business.
+fn beds(arguments: &Arguments) -> Vec<&str> {
+    if arguments.bench {
+        return vec![CONTROL_PLANE_BED];
+    }
+    let of = |ring: &Ring| match ring {
+        Ring::Pure => None,
+        Ring::ControlPlane => Some(CONTROL_PLANE_BED),
+        Ring::Cluster => Some(arguments.name.as_str()),
+    };
+    arguments.rings().iter().filter_map(of).collect()
 }
 
 async fn rings(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result<End, Error> {
@@ -102,57 +122,84 @@ async fn rings(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result
         });
     }
     let mut failed = Vec::new();
-    let mut tests: Vec<(&'static str, Command)> = Vec::new();
-    let filter = arguments.filter.as_deref();
-    let wanted = |ring| arguments.only.is_none_or(|only| only == ring);
-    if wanted(Ring::Pure) {
-        say(start, "the pure ring");
-        let mut command = cargo(&["test", "--workspace", "--no-fail-fast"], arguments);
-        command.args(["--exclude", "serin-tests", "--exclude", "serin-e2e"]).args(filter);
-        match carry_out(command, stop).await? {
+    for ring in arguments.rings() {
+        say(start, ring.name());
+        match ring.run(arguments, start, stop).await? {
             Some(true) => {}
-            Some(false) => failed.push("pure ring"),
-            None => return Ok(End::Interrupted),
-        }
-    }
-    if wanted(Ring::ControlPlane) {
-        say(start, "the control-plane ring");
-        let mut command = cargo(&["test", "-p", "serin-tests", "--no-fail-fast"], arguments);
-        command.args(filter);
-        match carry_out(command, stop).await? {
-            Some(true) => {}
-            Some(false) => failed.push("control-plane ring"),
-            None => return Ok(End::Interrupted),
-        }
-        if !arguments.keep {
-            // Its memory is needed.
-            tokio::task::block_in_place(|| serin_bed::down(CONTROL_PLANE_BED))?;
-        }
-    }
-    if wanted(Ring::Cluster) {
-        say(start, "the whole-cluster ring");
-        let up = ring::up(&arguments.name, arguments.kubeconfig.clone(), &mut |line| say(start, line)).await;
-        if stop.asked() {
-            return Ok(End::Interrupted);
-        }
-        up?;
-        let at_once = format!("--test-threads={AT_ONCE}");
-        for (name, last) in [("cluster", false), ("rights", true)] {
-            let mut command = cargo(&["test", "-p", "serin-e2e", "--test", name], arguments);
-            command.args(filter).args(["--", &at_once]);
-            // The last one's findings are for reading, also when all is well.
-            command.args(last.then_some("--nocapture"));
-            tests.push((name, command));
-        }
-    }
-    for (name, command) in tests {
-        match carry_out(command, stop).await? {
-            Some(true) => {}
-            Some(false) => failed.push(if name == "rights" { "rights" } else { "whole-cluster ring" }),
+            Some(false) => failed.push(ring.name()),
             None => return Ok(End::Interrupted),
         }
     }
     Ok(if failed.is_empty() { End::Good } else { End::Failed(failed) })
+}
+
+impl Ring {
+    /// In the order of what they cost.
+    const ALL: [Self; 3] = [Self::Pure, Self::ControlPlane, Self::Cluster];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pure => "the pure ring",
+            Self::ControlPlane => "the control-plane ring",
+            Self::Cluster => "the whole-cluster ring",
+        }
+    }
+
+    /// Whether all of its tests passed; `None`: stopped.
+    async fn run(
+        self,
+        arguments: &Arguments,
+        start: Instant,
+        stop: &mut Stop,
+    ) -> Result<Option<bool>, Error> {
+        let at_once = format!("--test-threads={AT_ONCE}");
+        let commands: &[&[&str]] = match self {
+            Self::Pure => &[
+                &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--exclude",
+                    "serin-tests",
+                    "--exclude",
+                    "serin-e2e",
+                ],
+                &["test", "-p", "serin-e2e", "--lib", "--bins"],
+            ],
+            Self::ControlPlane => &[&["test", "-p", "serin-tests", "--no-fail-fast"]],
+            Self::Cluster => {
+                let mut say = |line: &str| say(start, line);
+                let up = ring::up(&arguments.name, arguments.kubeconfig.clone(), &mut say).await;
+                if stop.asked() {
+                    return Ok(None);
+                }
+                up?;
+                // The second reads what the first has left in the log.
+                &[
+                    &["test", "-p", "serin-e2e", "--test", "cluster"],
+                    &["test", "-p", "serin-e2e", "--test", "rights"],
+                ]
+            }
+        };
+        let mut good = true;
+        for command in commands {
+            let mut command = cargo(command, arguments);
+            command.args(arguments.filter.as_deref());
+            if self == Self::Cluster {
+                // What each scenario took and cost is worth its line, also when all is well.
+                command.args(["--", "--show-output", &at_once]);
+            }
+            match carry_out(command, stop).await? {
+                Some(passed) => good &= passed,
+                None => return Ok(None),
+            }
+        }
+        if self == Self::ControlPlane && !arguments.keep {
+            // Its memory is needed.
+            tokio::task::block_in_place(|| serin_bed::down(CONTROL_PLANE_BED))?;
+        }
+        Ok(Some(good))
+    }
 }
 
 fn say(start: Instant, line: &str) {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -235,21 +236,31 @@ impl Scene {
         Ok(pods.iter().filter(|p| pods::revision(p) == Some(revision) && pods::is_ready(p)).count())
     }
 
-    /// Load through the gateway; returns when the first answers have come.
-    pub async fn load(&self, rps: u32) -> Result<Load, Error> {
+    /// Load through the gateway, at once: what the status calls ready has to answer.
+    pub fn load(&self, rps: u32) -> Result<Load, Error> {
+        let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
+        Load::start(bed, built, &host, rps, LOAD_SECONDS, &self.report()?)
+    }
+
+    /// Where this scenario's load is counted.
+    pub fn report(&self) -> Result<PathBuf, Error> {
         let folder = images::target().join("e2e/load");
         std::fs::create_dir_all(&folder)?;
-        let report = folder.join(format!("{}.jsonl", self.wine.namespace));
+        Ok(folder.join(format!("{}.jsonl", self.wine.namespace)))
+    }
+
+    /// Waits until a port of the node answers well. Proxies hear of a new port after the apiserver does, and nothing
+    /// says when.
+    pub async fn reachable(&self, port: u16, host: &str) -> Result<(), Error> {
         let Ring { bed, built, .. } = self.ring;
-        // The gateway learns of a route after the status says that it is accepted.
-        client::until("an answer through the gateway", Duration::from_secs(30), || async {
-            let one = Load::start(bed, built, &host, 20, 1, &report).map_err(|e| e.to_string())?;
+        let report = self.report()?;
+        client::until(&format!("good answers at port {port}"), Duration::from_secs(30), || async {
+            let one = Load::start_at(bed, built, port, host, 20, 1, &report).map_err(|e| e.to_string())?;
             let counts = one.finish().await.map_err(|e| e.to_string())?;
             if counts.sent > 0 && failed(&counts) == 0 { Ok(()) } else { Err(format!("{counts:?}")) }
         })
-        .await?;
-        Load::start(bed, built, &host, rps, LOAD_SECONDS, &report)
+        .await
     }
 
     /// Waits until a version answers.

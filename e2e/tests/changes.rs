@@ -14,7 +14,7 @@ async fn back_to_the_stable_spec_ends_a_canary_and_restarts_nothing() {
         scene.wine.replicas = 2;
         scene.begin().await?;
         let stable = scene.stable_pods().await?;
-        let load = scene.load(50).await?;
+        let load = scene.load(50)?;
         scene.apply(Version::V2).await?;
         scene.canary("v2").await?;
         scene.answers(&load, Version::V2).await?;
@@ -41,7 +41,7 @@ async fn a_third_spec_replaces_a_canary_from_its_first_step() {
         scene.wine.rollout = patient(60);
         scene.begin().await?;
         let stable = scene.stable_pods().await?;
-        let load = scene.load(100).await?;
+        let load = scene.load(100)?;
         scene.apply(Version::V2).await?;
         let md = scene.canary("v2").await?;
         let v2 = status(&md).candidate.ok_or("no candidate")?.revision;

@@ -27,7 +27,7 @@ async fn an_operator_killed_in_the_middle_comes_to_the_same_end() {
         scene.wine.replicas = 2;
         scene.wine.rollout = patient(10);
         scene.begin().await?;
-        let load = scene.load(100).await?;
+        let load = scene.load(100)?;
         scene.apply(Version::V2).await?;
         kill(scene).await?;
         let md = scene.canary("v2").await?;
@@ -105,7 +105,7 @@ async fn without_prometheus_a_canary_is_held_and_goes_on_afterwards() {
         }
         scene.wine.rollout = patient(10);
         scene.begin().await?;
-        let load = scene.load(50).await?;
+        let load = scene.load(50)?;
         scene.apply(Version::V2).await?;
         scene.canary("v2").await?;
         scene.ring.bed.prometheus_stop()?;

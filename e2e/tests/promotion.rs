@@ -14,7 +14,7 @@ async fn a_good_version_takes_over_with_the_pods_that_were_tested() {
     run("promote", async |scene| {
         scene.wine.replicas = 3;
         scene.begin().await?;
-        let load = scene.load(100).await?;
+        let load = scene.load(100)?;
         scene.answers(&load, Version::V1).await?;
         let mark = serin_e2e::ring::audit::mark(&scene.ring.bed);
 

@@ -13,7 +13,7 @@ use kube::{
 use serde_json::json;
 use serin_api::{Outcome, TrafficMode};
 use serin_e2e::{
-    Error, client, images,
+    Error, client,
     images::Version,
     load::{Counts, Load},
     ring::{Scene, run, status},
@@ -30,6 +30,7 @@ async fn a_good_version_takes_over_behind_one_service() {
         });
         scene.begin().await?;
         let port = open(scene).await?;
+        scene.reachable(port, "wine").await?;
         let enough = AtomicBool::new(false);
         let story = async {
             // Whatever happens, the load ends.
@@ -80,9 +81,7 @@ async fn open(scene: &Scene) -> Result<u16, Error> {
 
 /// Load in short runs: a connection stays with the pod that it was made to, and only new ones are divided anew.
 async fn bursts(scene: &Scene, port: u16, enough: &AtomicBool) -> Result<Counts, Error> {
-    let folder = images::target().join("e2e/load");
-    std::fs::create_dir_all(&folder)?;
-    let report = folder.join("bursts.jsonl");
+    let report = scene.report()?;
     let mut sum = Counts::default();
     while !enough.load(Ordering::Relaxed) {
         let burst = Load::start_at(&scene.ring.bed, &scene.ring.built, port, "wine", 100, 1, &report)?;

@@ -17,7 +17,7 @@ async fn a_version_that_fails_requests_is_rolled_back_and_stays_away() {
     run("fails", async |scene| {
         scene.begin().await?;
         let stable = scene.stable_pods().await?;
-        let load = scene.load(100).await?;
+        let load = scene.load(100)?;
         scene.answers(&load, Version::V1).await?;
 
         scene.apply(Version::BadFeatures).await?;
@@ -64,7 +64,7 @@ async fn a_version_that_fails_requests_is_rolled_back_and_stays_away() {
 async fn a_version_that_crashes_never_has_traffic() {
     run("crashes", async |scene| {
         scene.begin().await?;
-        let load = scene.load(50).await?;
+        let load = scene.load(50)?;
         scene.answers(&load, Version::V1).await?;
         scene.apply(Version::Crashing).await?;
         let label = Version::Crashing.label();
@@ -86,9 +86,10 @@ async fn a_version_that_crashes_never_has_traffic() {
 async fn a_file_with_another_digest_never_serves() {
     run("digest", async |scene| {
         scene.begin().await?;
-        let load = scene.load(50).await?;
+        let load = scene.load(50)?;
         scene.answers(&load, Version::V1).await?;
-        scene.wine.rollout["progressDeadlineSeconds"] = json!(20);
+        // The third failure of the preparing container comes after some 50 s.
+        scene.wine.rollout["progressDeadlineSeconds"] = json!(120);
         let mut object = scene.object(Version::V2)?;
         object["spec"]["model"]["artifact"]["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
         scene.put(&object).await?;
@@ -117,7 +118,7 @@ async fn a_version_that_takes_too_much_memory_is_rolled_back() {
             {"name": "memory", "threshold": {"gauge": {"series": "process_resident_memory_bytes"}, "max": "16Mi"}},
         ]);
         scene.begin().await?;
-        let load = scene.load(20).await?;
+        let load = scene.load(20)?;
         scene.answers(&load, Version::V1).await?;
         scene.apply(Version::Slow).await?;
         let md = scene.ended(Version::Slow.label(), Outcome::RolledBack).await?;

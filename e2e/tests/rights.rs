@@ -59,7 +59,7 @@ async fn the_operator_was_refused_nothing_and_needs_what_it_is_granted() {
 /// A promotion behind the gateway, until the former version is removed.
 async fn small_story(scene: &Scene) -> Result<(), Error> {
     scene.begin().await?;
-    let load = scene.load(100).await?;
+    let load = scene.load(100)?;
     scene.apply(Version::V2).await?;
     scene.ended("v2", Outcome::Promoted).await?;
     scene.settled().await?;

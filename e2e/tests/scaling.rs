@@ -17,7 +17,7 @@ async fn the_stable_version_scales_while_another_one_is_tried() {
         scene.begin().await?;
         let first = scene.stable_pods().await?;
         let v1 = scene.status().await?.stable.ok_or("nothing is stable")?.revision;
-        let load = scene.load(100).await?;
+        let load = scene.load(100)?;
         scene.apply(Version::V2).await?;
         let md = scene.canary("v2").await?;
         let began = status(&md).candidate.ok_or("no candidate")?.started_at;

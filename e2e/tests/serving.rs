@@ -21,7 +21,7 @@ async fn the_first_version_serves_the_file_that_was_asked_for() {
         let conditions = status(&md).conditions;
         assert!(conditions::is_true(&conditions, Type::ArtifactVerified), "{conditions:?}");
         assert!(!conditions::is_true(&conditions, Type::Stalled), "{conditions:?}");
-        let load = scene.load(50).await?;
+        let load = scene.load(50)?;
         scene.answers(&load, Version::V1).await?;
         let counts = load.stop().await?;
         // The server itself hashes the file that it loaded and signs each answer with it.
@@ -49,7 +49,7 @@ async fn a_file_in_a_claim_serves_as_well() {
         object["spec"]["model"]["artifact"]["uri"] = json!("pvc://models/v1");
         scene.put(&object).await?;
         scene.serves("v1").await?;
-        let load = scene.load(20).await?;
+        let load = scene.load(20)?;
         scene.answers(&load, Version::V1).await?;
         let counts = load.stop().await?;
         assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
@@ -87,7 +87,7 @@ spec:
 async fn a_namesake_of_a_deleted_one_serves() {
     run("namesake", async |scene| {
         scene.begin().await?;
-        let load = scene.load(50).await?;
+        let load = scene.load(50)?;
         scene.wine.rollout = serin_e2e::ring::patient(60);
         scene.apply(Version::V2).await?;
         scene.canary("v2").await?;
@@ -99,7 +99,7 @@ async fn a_namesake_of_a_deleted_one_serves() {
         assert!(left.is_empty(), "nothing comes back after the deletion: {left:?}");
 
         scene.begin().await?;
-        let load = scene.load(50).await?;
+        let load = scene.load(50)?;
         scene.answers(&load, Version::V1).await?;
         let counts = load.stop().await?;
         assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
