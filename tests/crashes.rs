@@ -53,7 +53,7 @@ async fn life(ending: Ending, harm: Option<(usize, Harm)>) -> (BTreeMap<String, 
     let revive = async {
         if killed {
             world.proxy.faults.fired().await;
-            world.operator().reap();
+            world.operator().reap().await;
             world.operator().spawn();
         }
         std::future::pending::<()>().await;

@@ -10,8 +10,10 @@ use tokio::sync::OnceCell;
 
 use crate::manifests;
 
-/// Name of the bed.
+/// The bed's name, unless the environment says otherwise: two checkouts whose definitions differ need one each.
 const BED: &str = "serin-tests";
+/// Variable that names another bed.
+const BED_VARIABLE: &str = "SERIN_TESTS_BED";
 
 /// A control plane with Serin's CRDs and permissions, without Serin.
 pub struct Cluster {
@@ -31,7 +33,8 @@ impl Cluster {
         // Only the first wins; it is the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bed = tokio::task::spawn_blocking(|| {
-            let options = Options { name: BED.to_owned(), kind: Kind::ControlPlane, kubeconfig: None };
+            let name = std::env::var(BED_VARIABLE).unwrap_or_else(|_| BED.to_owned());
+            let options = Options { name, kind: Kind::ControlPlane, kubeconfig: None };
             Bed::up(&options, &mut |line| eprintln!("bed: {line}")).unwrap()
         });
         let bed = bed.await.unwrap();
@@ -104,9 +107,10 @@ pub struct Turn(#[expect(dead_code, reason = "the lock lasts as long as the file
 
 impl Turn {
     /// Waits for it.
-    pub async fn take(alone: bool) -> Self {
+    pub async fn take(cluster: &Cluster, alone: bool) -> Self {
+        let path = cluster.bed.dir().join("turn.lock");
         let taken = tokio::task::spawn_blocking(move || {
-            let file = File::create(scratch().join("turn.lock")).unwrap();
+            let file = File::create(path).unwrap();
             if alone { file.lock() } else { file.lock_shared() }.unwrap();
             file
         });

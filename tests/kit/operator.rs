@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -71,20 +72,19 @@ impl Operator {
     /// Kills it and waits until it is gone.
     pub fn kill(&self) {
         signal(self.process.lock().unwrap().as_ref(), Signal::KILL);
-        self.reap();
+        reap(&self.process);
     }
 
     /// Asks it to end (SIGTERM) and waits; gives its exit code, if it ended by itself.
     pub async fn stop(&self) -> Option<i32> {
         signal(self.process.lock().unwrap().as_ref(), Signal::TERM);
-        let process = self.process.clone();
-        let reaped = tokio::task::spawn_blocking(move || reap(&process));
-        reaped.await.unwrap()
+        self.reap().await
     }
 
     /// Waits until it is gone; gives its exit code, if it ended by itself.
-    pub fn reap(&self) -> Option<i32> {
-        reap(&self.process)
+    pub async fn reap(&self) -> Option<i32> {
+        let process = self.process.clone();
+        tokio::task::spawn_blocking(move || reap(&process)).await.unwrap()
     }
 
     /// Whether it still runs.
@@ -123,9 +123,22 @@ fn signal(child: Option<&Child>, signal: Signal) {
     }
 }
 
+/// Leaves the child where it is until it has ended, so that it can still be signalled.
 fn reap(process: &Mutex<Option<Child>>) -> Option<i32> {
-    let child = process.lock().unwrap().take();
-    let status = child.map(|mut child| child.wait().unwrap())?;
+    loop {
+        let mut place = process.lock().unwrap();
+        let ended = place.as_mut()?.try_wait().unwrap();
+        let Some(status) = ended else {
+            drop(place);
+            std::thread::sleep(Duration::from_millis(2));
+            continue;
+        };
+        place.take();
+        return exit_code(status);
+    }
+}
+
+fn exit_code(status: ExitStatus) -> Option<i32> {
     status.signal().is_none().then(|| status.code()).flatten()
 }
 

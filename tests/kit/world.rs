@@ -68,8 +68,8 @@ impl World {
 
     /// A world in which the operator is yet to be started.
     pub async fn without_operator(alone: bool) -> Self {
-        let turn = Turn::take(alone).await;
         let cluster = cluster().await;
+        let turn = Turn::take(cluster, alone).await;
         let client = cluster.client();
         let namespace = unique_name();
         let folder = scratch().join(&namespace);

@@ -28,8 +28,15 @@ pub struct Faults(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    armed: Mutex<Option<Armed>>,
+    state: Mutex<State>,
     fired: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    armed: Option<Armed>,
+    /// A call was chosen, and its fault has not yet happened.
+    happening: bool,
 }
 
 struct Armed {
@@ -42,17 +49,18 @@ impl Faults {
     /// Lets `fault` happen at the `nth` call (from 1) that `which` picks.
     pub fn arm(&self, nth: usize, fault: Fault, which: impl Fn(&Call) -> bool + Send + 'static) {
         let armed = Armed { left: nth, fault, which: Box::new(which) };
-        *self.0.armed.lock().unwrap() = Some(armed);
+        self.0.state.lock().unwrap().armed = Some(armed);
     }
 
     /// Takes a fault back; `true` if it had not happened yet.
     pub fn disarm(&self) -> bool {
-        self.0.armed.lock().unwrap().take().is_some()
+        self.0.state.lock().unwrap().armed.take().is_some()
     }
 
     /// Whether a fault waits to happen.
     pub fn is_armed(&self) -> bool {
-        self.0.armed.lock().unwrap().is_some()
+        let state = self.0.state.lock().unwrap();
+        state.armed.is_some() || state.happening
     }
 
     /// Returns when the armed fault has happened; at once if none is armed.
@@ -70,15 +78,19 @@ impl Faults {
 
     /// The fault that is to happen to this call. It is used up.
     pub(super) fn take(&self, call: &Call) -> Option<Fault> {
-        let mut armed = self.0.armed.lock().unwrap();
-        let waiting = armed.as_mut().filter(|armed| (armed.which)(call))?;
+        let mut state = self.0.state.lock().unwrap();
+        let waiting = state.armed.as_mut().filter(|armed| (armed.which)(call))?;
         waiting.left -= 1;
         if waiting.left > 0 {
             return None;
         }
-        let fault = armed.take()?.fault;
-        drop(armed);
+        state.happening = true;
+        state.armed.take().map(|armed| armed.fault)
+    }
+
+    /// What was taken has happened.
+    pub(super) fn happened(&self) {
+        self.0.state.lock().unwrap().happening = false;
         self.0.fired.notify_waiters();
-        Some(fault)
     }
 }

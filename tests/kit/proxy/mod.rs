@@ -137,6 +137,7 @@ async fn relay_one(State(relay): State<Relay>, request: Request<Body>) -> Respon
         Some(Fault::Refuse(code)) => {
             let refusal = StatusCode::from_u16(*code).unwrap();
             relay.keep(call, started, *code);
+            relay.faults.happened();
             return plain(refusal);
         }
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
@@ -148,6 +149,9 @@ async fn relay_one(State(relay): State<Relay>, request: Request<Body>) -> Respon
         parts.headers.remove(name);
     }
     let sent = relay.client.send(Request::from_parts(parts, body.into())).await;
+    if !matches!(fault, None | Some(Fault::Kill(_))) {
+        relay.faults.happened();
+    }
     let Ok(answer) = sent else {
         relay.keep(call, started, 0);
         return plain(StatusCode::BAD_GATEWAY);
@@ -159,6 +163,7 @@ async fn relay_one(State(relay): State<Relay>, request: Request<Body>) -> Respon
     match fault {
         Some(Fault::Kill(kill)) => {
             kill();
+            relay.faults.happened();
             call.delivered = false;
             relay.keep(call, started, code);
             lost()
