@@ -7,7 +7,7 @@ use serin_e2e::{
 };
 
 /// Writes of one rollout of two steps besides Events, with three pods, from the apply until the old pods are gone.
-const WRITES: usize = 20;
+const WRITES: usize = 15;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_version_takes_over_with_the_pods_that_were_tested() {

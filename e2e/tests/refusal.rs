@@ -88,8 +88,7 @@ async fn a_file_with_another_digest_never_serves() {
         scene.begin().await?;
         let load = scene.load(50)?;
         scene.answers(&load, Version::V1).await?;
-        // The third failure of the preparing container comes after some 50 s.
-        scene.wine.rollout["progressDeadlineSeconds"] = json!(120);
+        scene.wine.rollout["progressDeadlineSeconds"] = json!(20);
         let mut object = scene.object(Version::V2)?;
         object["spec"]["model"]["artifact"]["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
         scene.put(&object).await?;
