@@ -15,6 +15,14 @@ const BED: &str = "serin-tests";
 /// Variable that names another bed.
 const BED_VARIABLE: &str = "SERIN_TESTS_BED";
 
+/// The bed's own range has 254 addresses for Services; tests in a row, and a thousand ModelDeployments, need more.
+const MORE_ADDRESSES: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: ServiceCIDR
+metadata: {name: serin-tests}
+spec: {cidrs: [10.128.0.0/16]}
+";
+
 /// A control plane with Serin's CRDs and permissions, without Serin.
 pub struct Cluster {
     bed: Bed,
@@ -43,6 +51,7 @@ impl Cluster {
         let cluster = Self { bed, kubeconfig, config };
         manifests::apply(&cluster.bed, &crd()).await;
         manifests::apply(&cluster.bed, &manifests::permissions()).await;
+        manifests::apply(&cluster.bed, MORE_ADDRESSES).await;
         manifests::wait_for_crds(&cluster.bed).await;
         cluster
     }

@@ -9,15 +9,37 @@ use serde_json::json;
 use crate::cluster::Cluster;
 use crate::manifests;
 
-/// How the operator reaches the apiserver; as an administrator while `deploy/` names no ServiceAccount.
+/// How the operator reaches the apiserver.
 pub async fn operator(cluster: &Cluster) -> Config {
-    let Some((namespace, name)) = account() else { return cluster.admin() };
+    cluster.bearer(token(cluster).await).await
+}
+
+/// A kubeconfig that leads the operator to the apiserver without a proxy in between.
+pub async fn kubeconfig(cluster: &Cluster) -> String {
+    let (server, token) = (cluster.bed().apiserver_url(), token(cluster).await);
+    let ca = cluster.bed().ca_file().unwrap();
+    format!(
+        "\
+apiVersion: v1
+kind: Config
+clusters: [{{name: bed, cluster: {{server: \"{server}\", certificate-authority: \"{}\"}}}}]
+users: [{{name: serin, user: {{token: \"{token}\"}}}}]
+contexts: [{{name: bed, context: {{cluster: bed, user: serin}}}}]
+current-context: bed
+",
+        ca.display()
+    )
+}
+
+/// A token of the operator's ServiceAccount.
+async fn token(cluster: &Cluster) -> String {
+    let (namespace, name) = account().unwrap();
     let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), &namespace);
     let request: TokenRequest =
         serde_json::from_value(json!({"metadata": {}, "spec": {"audiences": [], "expirationSeconds": 7200}}))
             .unwrap();
     let made = accounts.create_token_request(&name, &PostParams::default(), &request).await.unwrap();
-    cluster.bearer(made.status.unwrap().token.unwrap()).await
+    made.status.unwrap().token.unwrap()
 }
 
 /// Namespace and name of the operator's ServiceAccount.

@@ -1,0 +1,84 @@
+//! From the change of a spec to its child Deployment, one change at a time.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, ResourceExt as _};
+use serin_tests::{Change as _, Told as _, World, identity, wine};
+use tokio::sync::mpsc;
+
+use crate::bare::Bare;
+use crate::table::{Table, Times};
+
+/// Changes of each sort.
+const CHANGES: usize = 200;
+/// Between two changes, so that each meets an idle operator.
+const PAUSE: Duration = Duration::from_millis(60);
+
+pub async fn measure(table: &mut Table) {
+    let mut world = World::without_operator(false).await;
+    let mut launch = world.launch();
+    launch.kubeconfig = world.folder().join("direct");
+    std::fs::write(&launch.kubeconfig, identity::kubeconfig(world.cluster()).await).unwrap();
+    world.operator = Some(serin_tests::operator::Operator::start(launch));
+    let other = World::without_operator(false).await;
+    let bare = Bare { client: world.client.clone(), namespace: other.namespace.clone() };
+
+    // The bare client's objects live where no operator looks.
+    let mut born = births(&world.client, &world.namespace).await;
+    let mut born_bare = births(&other.client, &other.namespace).await;
+    let (mut created, mut changed, mut yardstick) = (Times::default(), Times::default(), Times::default());
+    let object = |version: &str, n: usize| wine(version).named(&format!("wine-{n}")).replicas(0);
+    // The first ones warm connections and caches up.
+    for n in 0..CHANGES + 5 {
+        let started = Instant::now();
+        world.models().create(&PostParams::default(), &object("v1", n)).await.unwrap();
+        let time = born.recv().await.unwrap() - started;
+        tokio::time::sleep(PAUSE).await;
+
+        let started = Instant::now();
+        let made = other.models().create(&PostParams::default(), &object("v1", n)).await.unwrap();
+        bare.deployment(&made).await;
+        let bare_time = born_bare.recv().await.unwrap() - started;
+        if n >= 5 {
+            created.push(time);
+            yardstick.push(bare_time);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    for n in 0..CHANGES {
+        let name = format!("wine-{n}");
+        world.until_model(&name, "it serves", 60, |m| m.serves("v1")).await;
+        tokio::time::sleep(PAUSE).await;
+        let started = Instant::now();
+        let params = PatchParams::apply("user").force();
+        world.models().patch(&name, &params, &Patch::Apply(object("v2", n))).await.unwrap();
+        changed.push(born.recv().await.unwrap() - started);
+    }
+    let goal = "5 / 20 ms";
+    table.add("POST -> child Deployment seen, p50 / p99", created.told(), goal, yardstick.told());
+    table.add("PATCH -> next Deployment seen, p50 / p99", changed.told(), goal, "as above");
+}
+
+/// The moments at which Deployments appear, by a watch of their metadata.
+async fn births(client: &Client, namespace: &str) -> mpsc::UnboundedReceiver<Instant> {
+    let api: Api<PartialObjectMeta<Deployment>> = Api::namespaced(client.clone(), namespace);
+    let version = api.list_metadata(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut events = Box::pin(api.watch_metadata(&WatchParams::default(), &version).await.unwrap());
+        while let Some(event) = events.next().await {
+            if let Ok(WatchEvent::Added(deployment)) = event
+                && seen.insert(deployment.uid())
+                && sender.send(Instant::now()).is_err()
+            {
+                return;
+            }
+        }
+    });
+    receiver
+}
