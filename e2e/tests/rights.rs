@@ -56,8 +56,19 @@ async fn the_operator_was_refused_nothing_and_needs_what_it_is_granted() {
     .await;
 }
 
-/// A promotion behind the gateway, until the former version is removed.
-async fn small_story(scene: &Scene) -> Result<(), Error> {
+/// Behind one Service without pods, where a version takes over at once; then a promotion behind the gateway, until the
+/// former version is removed.
+async fn small_story(scene: &mut Scene) -> Result<(), Error> {
+    let host = scene.wine.host.take();
+    scene.wine.replicas = 0;
+    scene.apply(Version::V1).await?;
+    scene.ended("v1", Outcome::Deployed).await?;
+    scene.apply(Version::V2).await?;
+    scene.ended("v2", Outcome::Deployed).await?;
+    scene.delete().await?;
+
+    scene.wine.host = host;
+    scene.wine.replicas = 2;
     scene.begin().await?;
     let load = scene.load(100)?;
     scene.apply(Version::V2).await?;
