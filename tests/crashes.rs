@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use serin_api::ModelDeployment;
+use serin_tests::operator::Operator;
 use serin_tests::{Call, Change as _, Fault, Load, NAME, Told as _, World, end_state, wine};
 
 /// Runs at the same time; a run mostly waits.
@@ -128,6 +129,23 @@ async fn each_answer_of_a_promotion_lost_it_ends_the_same() {
 async fn each_write_of_a_promotion_refused_or_denied_afterwards_it_ends_the_same() {
     let harms = [Harm::Refuse(429), Harm::AnswerAfterCommit(504), Harm::Refuse(503), Harm::Refuse(500)];
     every_write(Ending::Promoted, |nth| harms[nth % harms.len()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_operators_at_once_end_the_same() {
+    for ending in [Ending::Promoted, Ending::RolledBack] {
+        let (expected, _) = life(ending, None).await;
+        let world = World::start().await;
+        let mut launch = world.launch();
+        launch.log.set_extension("second");
+        let _second = Operator::start(launch);
+        if ending == Ending::RolledBack {
+            world.prometheus.load("wine:v2", Load::BAD);
+        }
+        course(&world, ending).await;
+        compare(&expected, &end_state::masked(&world, NAME), "two operators");
+        world.check_invariants();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -286,9 +286,13 @@ mod tests {
         let first = place.running("sleeper").unwrap();
         place.start(&process).unwrap();
         assert_eq!(place.running("sleeper").unwrap().pid, first.pid);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while place.last_words("sleeper") != "started" {
+            assert!(Instant::now() < deadline, "it says {:?}", place.last_words("sleeper"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
         place.stop("sleeper", Duration::from_secs(5));
         assert!(place.running("sleeper").is_none());
-        assert_eq!(place.last_words("sleeper"), "started");
 
         place.start(&process).unwrap();
         place.kill_all();

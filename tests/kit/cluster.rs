@@ -8,7 +8,7 @@ use kube::{Client, Config};
 use serin_bed::{Bed, Kind, Options};
 use tokio::sync::OnceCell;
 
-use crate::manifests;
+use crate::{leftovers, manifests};
 
 /// The bed's name, unless the environment says otherwise: two checkouts whose definitions differ need one each.
 const BED: &str = "serin-tests";
@@ -53,6 +53,7 @@ impl Cluster {
         manifests::apply(&cluster.bed, &manifests::permissions()).await;
         manifests::apply(&cluster.bed, MORE_ADDRESSES).await;
         manifests::wait_for_crds(&cluster.bed).await;
+        leftovers::sweep(&cluster.client()).await;
         cluster
     }
 

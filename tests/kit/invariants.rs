@@ -1,28 +1,121 @@
 //! What must hold at every moment of every test, checked on the whole history in the apiserver's own order.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::history::{Change, Now};
 
+/// A write rests on what was seen just before it. What became wrong less than this before it could not be known.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Each broken rule, in words.
 pub fn broken(changes: &[Change]) -> Vec<String> {
-    let mut now = Now::default();
-    let mut broken = Vec::new();
+    let mut replay = Replay::default();
     for change in changes {
-        let before = now.get(change.kind, &change.name).cloned();
+        replay.take(change);
+    }
+    replay.broken
+}
+
+/// A history gone through, change by change.
+#[derive(Default)]
+struct Replay {
+    now: Now,
+    /// Since when a slot of a ModelDeployment has had nothing available.
+    empty_since: BTreeMap<(String, String), Instant>,
+    /// Since when a slot has had traffic by the route's word.
+    weight_since: BTreeMap<(String, String), Instant>,
+    broken: Vec<String>,
+}
+
+impl Replay {
+    fn take(&mut self, change: &Change) {
+        let before = self.now.get(change.kind, &change.name).cloned();
         let name = owner(&change.object).unwrap_or_default();
         match change.kind {
-            "HTTPRoute" if !change.gone && !name.is_empty() => {
-                route(&now, &name, before.as_ref(), &change.object, &mut broken);
-            }
-            "Deployment" => leaving(&now, &name, change, before.as_ref(), &mut broken),
+            "HTTPRoute" if !change.gone && !name.is_empty() => self.route(&name, before.as_ref(), change),
+            "Deployment" => self.leaving(&name, before.as_ref(), change),
             _ => {}
         }
-        now.apply(change);
+        self.now.apply(change);
+        if !name.is_empty() {
+            self.note(&name, change.at);
+        }
     }
-    broken
+
+    fn note(&mut self, name: &str, at: Instant) {
+        let weights = self.now.get("HTTPRoute", name).map(weights).unwrap_or_default();
+        for slot in ["a", "b"] {
+            let key = (name.to_owned(), slot.to_owned());
+            if available(&self.now, name, slot) == 0 {
+                self.empty_since.entry(key.clone()).or_insert(at);
+            } else {
+                self.empty_since.remove(&key);
+            }
+            if weights.get(slot).is_some_and(|weight| *weight > 0) {
+                self.weight_since.entry(key).or_insert(at);
+            } else {
+                self.weight_since.remove(&key);
+            }
+        }
+    }
+
+    /// Weights add up, and none rises where nothing is available while something is elsewhere.
+    fn route(&mut self, name: &str, before: Option<&Value>, change: &Change) {
+        let after = &*change.object;
+        let generation = |route: &Value| route["metadata"]["generation"].as_i64();
+        let same = before.is_some_and(|before| generation(before) == generation(after));
+        if same || !written_by_us(after) || by_hand(before, after) {
+            return;
+        }
+        let weights_now = weights(after);
+        let journal = after["metadata"]["annotations"]["serin.dev/journal"].as_str().unwrap_or_default();
+        let told = format!("route of {name} ({journal}) {weights_now:?}");
+        let sum: i64 = weights_now.values().sum();
+        if sum != 100 {
+            self.broken.push(format!("{told}: the weights add up to {sum}"));
+        }
+        let model = self.now.get("ModelDeployment", name);
+        let serves = model.is_some_and(|model| !model["status"]["stable"].is_null());
+        let asleep = model.is_some_and(|model| model["spec"]["replicas"] == 0);
+        let weights_before = before.map(weights).unwrap_or_default();
+        for (slot, weight) in &weights_now {
+            let was = weights_before.get(slot).copied().unwrap_or(0);
+            let empty = self.empty_since.get(&(name.to_owned(), slot.clone()));
+            let long_empty = empty.is_some_and(|since| change.at.duration_since(*since) > GRACE);
+            let elsewhere: i64 = weights_now
+                .keys()
+                .filter(|other| *other != slot)
+                .map(|other| available(&self.now, name, other))
+                .sum();
+            // Where nothing is available at all, it does not matter where requests fail.
+            if serves && !asleep && *weight > was && long_empty && elsewhere > 0 {
+                let told = format!("{told}: {slot} rises from {was} with nothing available");
+                self.broken.push(format!("{told}, while the other slot has {elsewhere} pods"));
+            }
+        }
+    }
+
+    /// No Deployment goes while it has traffic, unless everything goes with its owner.
+    fn leaving(&mut self, name: &str, before: Option<&Value>, change: &Change) {
+        let object = &*change.object;
+        let is_leaving = |object: &Value| object["metadata"]["deletionTimestamp"].is_string();
+        let news = change.gone || is_leaving(object);
+        let doomed = object["metadata"]["annotations"][BY_HAND].is_string();
+        if !news || before.is_some_and(is_leaving) || name.is_empty() || doomed {
+            return;
+        }
+        let owner_stays = self.now.get("ModelDeployment", name).is_some_and(|model| {
+            !is_leaving(model) && object["metadata"]["ownerReferences"][0]["uid"] == model["metadata"]["uid"]
+        });
+        let slot = object["metadata"]["labels"]["serin.dev/slot"].as_str().unwrap_or_default();
+        let weight = self.weight_since.get(&(name.to_owned(), slot.to_owned()));
+        if owner_stays && weight.is_some_and(|since| change.at.duration_since(*since) > GRACE) {
+            self.broken.push(format!("{} goes while its slot {slot} has traffic", change.name));
+        }
+    }
 }
 
 /// The ModelDeployment that an object says it belongs to.
@@ -54,34 +147,6 @@ fn written_by_us(route: &Value) -> bool {
     route["metadata"]["annotations"]["serin.dev/journal"].is_string()
 }
 
-/// Weights add up, and none rises where nothing is available while there is something to protect.
-fn route(now: &Now, name: &str, before: Option<&Value>, after: &Value, broken: &mut Vec<String>) {
-    let generation = |route: &Value| route["metadata"]["generation"].as_i64();
-    let same = before.is_some_and(|before| generation(before) == generation(after));
-    if same || !written_by_us(after) || by_hand(before, after) {
-        return;
-    }
-    let weights_now = weights(after);
-    let journal = after["metadata"]["annotations"]["serin.dev/journal"].as_str().unwrap_or_default();
-    let told = format!("route of {name} ({journal}) {weights_now:?}");
-    let sum: i64 = weights_now.values().sum();
-    if sum != 100 {
-        broken.push(format!("{told}: the weights add up to {sum}"));
-    }
-    let serves = now.get("ModelDeployment", name).is_some_and(|model| !model["status"]["stable"].is_null());
-    let weights_before = before.map(weights).unwrap_or_default();
-    for (slot, weight) in &weights_now {
-        let was = weights_before.get(slot).copied().unwrap_or(0);
-        if serves && *weight > was && available(now, name, slot) == 0 && !scaled_to_zero(now, name) {
-            broken.push(format!("{told}: {slot} rises from {was} with nothing available"));
-        }
-    }
-}
-
-fn scaled_to_zero(now: &Now, name: &str) -> bool {
-    now.get("ModelDeployment", name).is_some_and(|model| model["spec"]["replicas"] == 0)
-}
-
 /// Available pods of a slot.
 pub fn available(now: &Now, name: &str, slot: &str) -> i64 {
     let of_slot = now.all("Deployment").filter(|deployment| {
@@ -89,23 +154,4 @@ pub fn available(now: &Now, name: &str, slot: &str) -> i64 {
         labels["serin.dev/model-deployment"] == name && labels["serin.dev/slot"] == slot
     });
     of_slot.map(|deployment| deployment["status"]["availableReplicas"].as_i64().unwrap_or(0)).sum()
-}
-
-/// No Deployment goes while it has traffic, unless everything goes with its owner.
-fn leaving(now: &Now, name: &str, change: &Change, before: Option<&Value>, broken: &mut Vec<String>) {
-    let is_leaving = |object: &Value| object["metadata"]["deletionTimestamp"].is_string();
-    let news = change.gone || is_leaving(&change.object);
-    let doomed = change.object["metadata"]["annotations"][BY_HAND].is_string();
-    if !news || before.is_some_and(is_leaving) || name.is_empty() || doomed {
-        return;
-    }
-    let owner_stays = now.get("ModelDeployment", name).is_some_and(|model| {
-        !is_leaving(model)
-            && change.object["metadata"]["ownerReferences"][0]["uid"] == model["metadata"]["uid"]
-    });
-    let slot = change.object["metadata"]["labels"]["serin.dev/slot"].as_str().unwrap_or_default();
-    let weight = now.get("HTTPRoute", name).and_then(|route| weights(route).get(slot).copied()).unwrap_or(0);
-    if owner_stays && weight > 0 {
-        broken.push(format!("{} goes while its slot {slot} has {weight} % of the traffic", change.name));
-    }
 }

@@ -20,6 +20,7 @@ pub mod history;
 pub mod identity;
 pub mod invariants;
 pub mod kubelet;
+mod leftovers;
 pub mod manifests;
 pub mod operator;
 pub mod prometheus;
