@@ -21,6 +21,16 @@ pub enum Type {
     MetricsAvailable,
     /// Every available pod serves a file whose SHA-256 is the one in the spec.
     ArtifactVerified,
+    /// A run has ended with a version (True) or without one (False).
+    Succeeded,
+    /// All pods of the present attempt run.
+    Running,
+    /// The model was judged and passed (True) or did not (False).
+    Evaluated,
+    /// A person said that this version must not be served any more. One way.
+    Revoked,
+    /// A deployment serves this version.
+    InUse,
 }
 
 impl Type {
@@ -33,6 +43,11 @@ impl Type {
             Self::Reconciling => "Reconciling",
             Self::MetricsAvailable => "MetricsAvailable",
             Self::ArtifactVerified => "ArtifactVerified",
+            Self::Succeeded => "Succeeded",
+            Self::Running => "Running",
+            Self::Evaluated => "Evaluated",
+            Self::Revoked => "Revoked",
+            Self::InUse => "InUse",
         }
     }
 }

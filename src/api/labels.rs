@@ -20,3 +20,19 @@ pub const JOURNAL: &str = "serin.dev/journal";
 /// On the `ModelDeployment`: `<revision>`, or `<revision> <anything>` for a second time: a rejected revision that a
 /// person wants tried again. Bound to the revision, so that a stale request does nothing; acted on once a value.
 pub const RETRY: &str = "serin.dev/retry";
+/// Name of the `TrainingRun` a child belongs to.
+pub const RUN: &str = "serin.dev/training-run";
+/// UID of the `TrainingRun`; with [`ATTEMPT`] the selector of an attempt's headless Service.
+pub const RUN_UID: &str = "serin.dev/run-uid";
+/// Number of the attempt, on its Job, Service and pods.
+pub const ATTEMPT: &str = "serin.dev/attempt";
+/// Number of the evaluation, on its Job and pods.
+pub const EVALUATION: &str = "serin.dev/evaluation";
+/// Model of a version or run.
+pub const MODEL: &str = "serin.dev/model";
+/// First 40 digits of a version's inputs digest.
+pub const INPUTS: &str = "serin.dev/inputs";
+/// Kueue's label; a Job that bears it is admitted by a queue.
+pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+/// On a `ModelVersion`: why it must not be served any more. Once seen it stays revoked, also without the annotation.
+pub const REVOKED: &str = "serin.dev/revoked";

@@ -5,22 +5,34 @@
 
 pub mod conditions;
 pub mod crds;
+pub mod evaluation;
 pub mod labels;
 pub mod metrics;
 pub mod model;
 pub mod model_deployment;
+pub mod model_version;
 pub mod quantity;
 pub mod reason;
 pub mod rollout;
 pub mod server;
 pub mod status;
+pub mod storage;
 pub mod traffic;
+pub mod training_run;
+pub mod training_status;
 pub mod validate;
 
 pub use crds::{crds, crds_yaml};
+pub use evaluation::{
+    Direction, Evaluation, Gate, GateMetric, GateSlice, Level, WhenNoChampion,
+};
 pub use metrics::{Analysis, ErrorRatio, Gauge, Metric, RequestCounter, Threshold};
-pub use model::{Artifact, Digest, Location, ModelSource};
+pub use model::{Artifact, Digest, Layout, Location, ModelSource, ResolvedModel};
 pub use model_deployment::{Availability, ModelDeployment, ModelDeploymentSpec};
+pub use model_version::{
+    BaseInput, Build, BuildRun, Inputs, LiveOutcome, ModelFiles, ModelVersion, ModelVersionSpec,
+    ModelVersionStatus, Origin, Replay, ReplayOutcome, Role, Serving,
+};
 pub use reason::Reason;
 pub use rollout::{OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
@@ -28,7 +40,16 @@ pub use status::{
     Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved,
     Retreat, RevisionSpec, Slot, Stable, TrafficStatus, Verdict,
 };
+pub use storage::Storage;
 pub use traffic::{GatewayTraffic, ParentRef, Traffic, TrafficMode};
+
+pub use training_run::{
+    BaseModel, Dataset, Launcher, Output, Retention, Retries, Source, Trainer, TrainingRun, TrainingRunSpec,
+};
+pub use training_status::{
+    Attempt, AttemptEnd, Champion, Completion, EvaluationRecord, EvaluationStatus, MeasuredMetric, ReportRef,
+    RunOutput, RunPhase, RunResult, Spent, TrainingRunStatus,
+};
 
 /// API group of every object.
 pub const GROUP: &str = "serin.dev";

@@ -66,6 +66,72 @@ pub enum Reason {
     NoAnalysis,
     /// The model was fetched and its digest verified in every available pod.
     DigestVerified,
+    /// The ModelVersion that is named does not exist.
+    VersionNotFound,
+    /// The ModelVersion was revoked; it is not served anew.
+    VersionRevoked,
+    /// The ModelVersion cannot be used for this: another model, or it did not pass its evaluation.
+    VersionUnfit,
+    /// A queue has not admitted the attempt yet.
+    Queued,
+    /// Pods of the attempt are not all running; the message says what each of them waits for.
+    WaitingForPods,
+    /// The former attempt is not gone yet.
+    WaitingForOldAttempt,
+    /// The next attempt comes after a pause.
+    BackingOff,
+    /// All pods of the attempt run.
+    Training,
+    /// `spec.suspend` holds the run.
+    Suspended,
+    /// `spec.managedBy` names another controller.
+    ManagedElsewhere,
+    /// The evaluation runs.
+    Evaluating,
+    /// The version is being recorded.
+    Recording,
+    /// Trained, and the version is recorded.
+    VersionRecorded,
+    /// A version with the same inputs is there already.
+    Reused,
+    /// The program crashed, and the budget for that is spent.
+    Crashed,
+    /// The attempt was disrupted, and the budget for that is spent.
+    Disrupted,
+    /// The program said that trying again is no use.
+    Fatal,
+    /// An input is not what the run says it is, or must not be read.
+    InputsRefused,
+    /// The program ended well and left nothing to publish.
+    NoOutput,
+    /// The time was up.
+    DeadlineExceeded,
+    /// The pods did not all run in time.
+    NeverStarted,
+    /// 99 attempts, whatever ended them.
+    AttemptsExhausted,
+    /// A result is missing or does not belong to this run.
+    ResultInvalid,
+    /// The evaluation reached what the gate asks for.
+    GatePassed,
+    /// The evaluation did not reach what the gate asks for.
+    GateFailed,
+    /// The champion cannot be compared with.
+    ChampionUnavailable,
+    /// The evaluation did not end with a result, and the budget for that is spent.
+    EvaluationFailed,
+    /// The spec was changed after the run began.
+    SpecChanged,
+    /// Nobody has judged this version.
+    NotEvaluated,
+    /// The record is complete.
+    Recorded,
+    /// A person revoked it.
+    Revoked,
+    /// A deployment serves it.
+    Serving,
+    /// No deployment serves it.
+    NotServing,
 }
 
 impl Reason {
@@ -102,6 +168,39 @@ impl Reason {
             Self::MetricsRead => "MetricsRead",
             Self::NoAnalysis => "NoAnalysis",
             Self::DigestVerified => "DigestVerified",
+            Self::VersionNotFound => "VersionNotFound",
+            Self::VersionRevoked => "VersionRevoked",
+            Self::VersionUnfit => "VersionUnfit",
+            Self::Queued => "Queued",
+            Self::WaitingForPods => "WaitingForPods",
+            Self::WaitingForOldAttempt => "WaitingForOldAttempt",
+            Self::BackingOff => "BackingOff",
+            Self::Training => "Training",
+            Self::Suspended => "Suspended",
+            Self::ManagedElsewhere => "ManagedElsewhere",
+            Self::Evaluating => "Evaluating",
+            Self::Recording => "Recording",
+            Self::VersionRecorded => "VersionRecorded",
+            Self::Reused => "Reused",
+            Self::Crashed => "Crashed",
+            Self::Disrupted => "Disrupted",
+            Self::Fatal => "Fatal",
+            Self::InputsRefused => "InputsRefused",
+            Self::NoOutput => "NoOutput",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::NeverStarted => "NeverStarted",
+            Self::AttemptsExhausted => "AttemptsExhausted",
+            Self::ResultInvalid => "ResultInvalid",
+            Self::GatePassed => "GatePassed",
+            Self::GateFailed => "GateFailed",
+            Self::ChampionUnavailable => "ChampionUnavailable",
+            Self::EvaluationFailed => "EvaluationFailed",
+            Self::SpecChanged => "SpecChanged",
+            Self::NotEvaluated => "NotEvaluated",
+            Self::Recorded => "Recorded",
+            Self::Revoked => "Revoked",
+            Self::Serving => "Serving",
+            Self::NotServing => "NotServing",
         }
     }
 }

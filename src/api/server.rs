@@ -149,7 +149,7 @@ pub struct Resources {
     pub limits: BTreeMap<String, String>,
 }
 // The values of a map cannot be bounded by an attribute, and a string without a bound costs every CEL rule that reads it.
-fn label_map(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn label_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 16,
@@ -165,7 +165,8 @@ fn quantity_map(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl Resources {
-    fn is_empty(&self) -> bool {
+    /// Nothing asked for.
+    pub fn is_empty(&self) -> bool {
         self.requests.is_empty() && self.limits.is_empty()
     }
 }

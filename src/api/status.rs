@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelSource, Server, rollout::Step, traffic::TrafficMode};
+use crate::{ResolvedModel, Server, rollout::Step, traffic::TrafficMode};
 
 /// Status of a `ModelDeployment`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -56,7 +56,7 @@ pub struct ModelDeploymentStatus {
 #[serde(rename_all = "camelCase")]
 pub struct RevisionSpec {
     /// The model.
-    pub model: ModelSource,
+    pub model: ResolvedModel,
     /// The server.
     pub server: Server,
     /// `availability.minReadySeconds` when the revision was made.

@@ -2,7 +2,7 @@
 //! knows is one `kubectl replace` away from being gone. The first broken rule wins; each is one line that says what
 //! to change.
 
-use crate::{EnvVar, Metric, ModelDeploymentSpec, Server, quantity};
+use crate::{Digest, EnvVar, Metric, ModelDeploymentSpec, ModelSource, Server, quantity};
 
 /// Checks the object's name: names of children are built from it.
 pub fn name(name: &str) -> Result<(), String> {
@@ -20,13 +20,7 @@ pub fn name(name: &str) -> Result<(), String> {
 
 /// Checks a spec. The error becomes the message of `Stalled`; nothing is created, nothing serving is touched.
 pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
-    spec.model.artifact.location()?;
-    if !spec.model.artifact.digest.is_well_formed() {
-        return Err(format!(
-            "model.artifact.digest {:?} must be sha256: and 64 hexadecimal digits",
-            spec.model.artifact.digest.0
-        ));
-    }
+    model(&spec.model)?;
     server(&spec.server)?;
     range("replicas", spec.replicas, 0, 1000)?;
     range("availability.minReadySeconds", spec.availability.min_ready_seconds, 0, 3600)?;
@@ -37,6 +31,24 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
         return Err("traffic.gateway.parentRefs must name a Gateway".to_owned());
     }
     rollout(spec)
+}
+
+fn model(model: &ModelSource) -> Result<(), String> {
+    match (&model.artifact, &model.version_ref) {
+        (Some(artifact), None) => {
+            artifact.location()?;
+            digest("model.artifact.digest", &artifact.digest)
+        }
+        (None, Some(_)) => Ok(()),
+        _ => Err("model must have exactly one of artifact and versionRef".to_owned()),
+    }
+}
+
+pub(crate) fn digest(field: &str, digest: &Digest) -> Result<(), String> {
+    if digest.is_well_formed() {
+        return Ok(());
+    }
+    Err(format!("{field} {:?} must be sha256: and 64 hexadecimal digits", digest.0))
 }
 
 fn server(server: &Server) -> Result<(), String> {

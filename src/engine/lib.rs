@@ -24,4 +24,4 @@ pub use decide::{Input, decide};
 pub use measure::{Measurement, Reading};
 pub use plan::{Journal, Note, Plan, Weights, Write};
 pub use revision::Revision;
-pub use world::{ObservedDeployment, ObservedTraffic, PodTrouble, World};
+pub use world::{ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, World};

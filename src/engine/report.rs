@@ -41,9 +41,25 @@ fn kind(reason: Reason) -> Kind {
         | Reason::ProgressDeadlineExceeded
         | Reason::RouteNotAccepted => Kind::Held,
         Reason::Complete | Reason::Promoted => Kind::Finished,
-        Reason::Rejected | Reason::InvalidSpec | Reason::NameTaken => Kind::Refused,
+        Reason::Rejected
+        | Reason::InvalidSpec
+        | Reason::NameTaken
+        | Reason::VersionRevoked
+        | Reason::VersionUnfit => Kind::Refused,
         _ => Kind::Working,
     }
+}
+
+/// Whether only a person can go on from here, by a change of the spec or of what it names.
+pub fn is_for_the_user(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::InvalidSpec
+            | Reason::NameTaken
+            | Reason::VersionNotFound
+            | Reason::VersionRevoked
+            | Reason::VersionUnfit
+    )
 }
 
 /// Whether the recorded headline says, of this generation, that work goes on.

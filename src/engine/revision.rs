@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use serin_api::{ModelDeploymentSpec, RevisionSpec};
+use serin_api::{ModelDeploymentSpec, ResolvedModel, RevisionSpec};
 use sha2::{Digest as _, Sha256};
 
 /// Prefix of a revision's name: the version of the hash's input. A new operator that hashes differently must take a
@@ -20,10 +20,10 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// The revision that a spec asks for.
-    pub fn of(spec: &ModelDeploymentSpec) -> Self {
+    /// The revision that a spec asks for, with this model.
+    pub fn of(spec: &ModelDeploymentSpec, model: ResolvedModel) -> Self {
         let content = RevisionSpec {
-            model: spec.model.clone(),
+            model,
             server: spec.server.clone(),
             min_ready_seconds: spec.availability.min_ready_seconds,
             drain_seconds: spec.availability.drain_seconds,
@@ -35,7 +35,7 @@ impl Revision {
         Self { id, spec: content }
     }
 
-    /// What people call it: `model.version`, or the beginning of the digest.
+    /// What people call it: `model.version`, the name of the ModelVersion, or the beginning of the digest.
     pub fn version(&self) -> String {
         version_of(&self.spec)
     }
@@ -43,7 +43,9 @@ impl Revision {
 
 /// See [`Revision::version`].
 pub fn version_of(spec: &RevisionSpec) -> String {
-    spec.model.version.clone().unwrap_or_else(|| spec.model.artifact.digest.short().to_owned())
+    let model = &spec.model;
+    let word = model.version.as_ref().or(model.version_ref.as_ref());
+    word.cloned().unwrap_or_else(|| model.artifact.digest.short().to_owned())
 }
 
 /// Name of the Deployment of a revision. Hashed from the owner's UID too, so that a namesake created again never

@@ -1,6 +1,8 @@
 //! What was observed, in the terms that a decision needs.
 
-use serin_api::Slot;
+use std::collections::BTreeMap;
+
+use serin_api::{Artifact, Slot, Storage};
 
 use crate::plan::{Journal, Weights};
 
@@ -19,6 +21,23 @@ pub struct World {
     pub leftovers_of_namesake: bool,
     /// Whether the cluster serves `HTTPRoute`.
     pub gateway_api: bool,
+    /// The ModelVersions that spec and status name, as far as they exist.
+    pub versions: BTreeMap<String, ObservedVersion>,
+}
+
+/// A ModelVersion, as far as a deployment cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedVersion {
+    /// UID.
+    pub uid: String,
+    /// Its files.
+    pub artifact: Artifact,
+    /// How pods reach them.
+    pub storage: Storage,
+    /// Why it must not be served any more.
+    pub revoked: Option<String>,
+    /// Whether an evaluation refused it.
+    pub refused: bool,
 }
 
 /// One of our Deployments.

@@ -120,6 +120,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         slot_services,
         taken: ctx.taken.of(owner),
         leftovers_of_namesake,
+        versions: std::collections::BTreeMap::new(),
         gateway_api: ctx.gateway_api(),
     })
 }

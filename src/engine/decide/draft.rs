@@ -22,6 +22,8 @@ const HISTORY: usize = 10;
 /// A plan in the making.
 pub(super) struct Draft<'a> {
     pub(super) input: &'a Input<'a>,
+    /// What the spec asks for; what serves, while that cannot be said.
+    target: Option<Revision>,
     pub(super) mode: TrafficMode,
     /// `spec.replicas`.
     pub(super) replicas: i32,
@@ -37,6 +39,7 @@ impl<'a> Draft<'a> {
     pub(super) fn new(input: &'a Input<'a>) -> Self {
         Self {
             input,
+            target: None,
             mode: input.mode(),
             replicas: input.spec.replicas,
             status: input.status.clone(),
@@ -48,6 +51,14 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// From here on this is what the spec asks for.
+    pub(super) fn aim(&mut self, target: &Revision) {
+        self.target = Some(target.clone());
+    }
+    /// Whether the spec asks for this revision.
+    pub(super) fn target(&self) -> Option<&Revision> {
+        self.target.as_ref()
+    }
     pub(super) fn world(&self) -> &'a World {
         self.input.world
     }
@@ -71,7 +82,8 @@ impl<'a> Draft<'a> {
         action: impl Into<String>,
         message: impl Into<String>,
     ) {
-        let action = format!("{}/{}", action.into(), Revision::of(self.input.spec).id);
+        let about = self.target.as_ref().map_or("-", |target| &target.id);
+        let action = format!("{}/{about}", action.into());
         self.notes.push(Note { warning, reason, action, message: message.into() });
     }
 
@@ -108,7 +120,9 @@ impl<'a> Draft<'a> {
             && matches!(self.status.verdict, Some(Verdict::NoData | Verdict::ProviderError))
         {
             let message = report::progress_message(&self.status);
-            self.note(true, Reason::MetricsUnavailable, "Hold", message);
+            let silent = self.status.verdict == Some(Verdict::NoData);
+            let reason = if silent { Reason::NoData } else { Reason::MetricsUnavailable };
+            self.note(true, reason, "Hold", message);
         }
         Plan {
             writes: self.writes,
@@ -124,7 +138,7 @@ impl<'a> Draft<'a> {
         let refused = refused.filter(|_| self.mode == TrafficMode::Gateway);
         let headline = match (self.headline.take(), refused) {
             // What the user has to change comes first.
-            (Some(wrong @ (Reason::InvalidSpec | Reason::NameTaken, _)), _) => Some(wrong),
+            (Some(wrong @ (reason, _)), _) if report::is_for_the_user(reason) => Some(wrong),
             (_, Some(why)) => {
                 Some((Reason::RouteNotAccepted, format!("the gateway refuses the route: {why}")))
             }

@@ -15,6 +15,7 @@ mod draft;
 mod retreat;
 mod start;
 mod steady;
+mod target;
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use serin_api::{ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Reason, Tra
 use crate::{
     measure::{self, Measurement, Reading},
     plan::Plan,
-    revision::{self, Revision},
+    revision,
     world::World,
 };
 use draft::Draft;
@@ -74,7 +75,7 @@ pub fn measurement(input: &Input<'_>) -> Option<Measurement> {
     }
     let stable = input.status.stable.as_ref()?;
     let candidate = input.status.candidate.as_ref()?;
-    if candidate.revision != Revision::of(input.spec).id {
+    if input.target().is_ok_and(|target| candidate.revision != target.id) {
         return None;
     }
     match (candidate.phase, candidate.analysis_from) {
@@ -119,7 +120,11 @@ pub fn decide(input: &Input<'_>) -> Plan {
         return d.done(Some(Duration::from_secs(1)));
     }
 
-    let target = Revision::of(input.spec);
+    let target = match input.target() {
+        Ok(target) => target,
+        Err(unusable) => return target::without(d, unusable),
+    };
+    d.aim(&target);
     d.call_by_name(&target);
     d.keep_stable();
     match (d.status.stable.clone(), d.status.candidate.clone()) {
@@ -133,6 +138,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
         (Some(s), Some(c)) if d.is_replaced_by(&s, &c, &target) => start::take_over(&mut d, &s, &c),
         (Some(s), Some(c)) => match c.phase {
             serin_api::Phase::Retreating => retreat::go_on(&mut d, &s, &c),
+            _ if input.revoked(&c).is_some() => target::revoked(&mut d, &s, &c),
             _ if c.revision != target.id => retreat::superseded(&mut d, &s, &c, &target),
             serin_api::Phase::Starting => start::go_on(&mut d, &s, &c),
             serin_api::Phase::Canary => canary::go_on(&mut d, &s, &c),

@@ -24,7 +24,7 @@ pub(super) fn begin(
     if reject {
         d.status.verdict = Some(Verdict::Fail);
     }
-    if !nowhere_to_go(d, stable, c, &Revision::of(d.input.spec)) {
+    if !nowhere_to_go(d, stable, c) {
         d.report(Reason::RollingBack, headline);
     }
 }
@@ -45,8 +45,8 @@ pub(super) fn superseded(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, targ
 
 /// Weight to 0, wait until it is confirmed, and only then forget the candidate.
 pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let target = Revision::of(d.input.spec);
-    if nowhere_to_go(d, stable, c, &target) {
+    let Some(target) = d.target().cloned() else { return };
+    if nowhere_to_go(d, stable, c) {
         return;
     }
     if !d.all_back_to(stable) {
@@ -75,12 +75,13 @@ fn finish(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, retreat: Option<Ret
 
 /// The stable version has nothing available while the candidate has: sending traffic back would make it worse (the
 /// outage of Flagger issue 1898). Held, and said.
-fn nowhere_to_go(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, target: &Revision) -> bool {
+fn nowhere_to_go(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
     // A third version is a repair, and must not wait for the health of what it repairs: the little that a rejected
     // candidate serves until the third one is there is the smaller loss.
     let rejected = d.status.candidate.as_ref().and_then(|c| c.retreat.as_ref()).is_some_and(|r| r.reject);
     let in_force = d.world().traffic.as_ref().map_or(0, |t| t.weights.of(c.slot));
-    let repair = target.id != c.revision && target.id != stable.revision && rejected && in_force < 100;
+    let third = d.target().is_some_and(|target| target.id != c.revision && target.id != stable.revision);
+    let repair = third && rejected && in_force < 100;
     // With no pods asked for, none will come: then nobody waits for the traffic.
     let nowhere = d.replicas > 0
         && !repair
@@ -106,6 +107,7 @@ fn reason(text: &str) -> Reason {
         Reason::MetricsUnavailable,
         Reason::HorizonReached,
         Reason::ProgressDeadlineExceeded,
+        Reason::VersionRevoked,
     ]
     .into_iter()
     .find(|r| r.as_str() == text)

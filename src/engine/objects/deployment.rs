@@ -1,9 +1,9 @@
 //! The Deployment of a revision. Its template never changes: another revision is another Deployment.
 
 use serde_json::{Map, Value, json};
-use serin_api::{EnvVar, Location, Probe, RevisionSpec, Server, Slot, labels};
+use serin_api::{EnvVar, Layout, Location, Probe, RevisionSpec, Server, Slot, labels};
 
-use super::{MODEL_DIR, MODEL_PATH, Owner};
+use super::{MODEL_DIR, MODEL_PATH, Owner, storage::storage};
 use crate::revision;
 
 /// Seconds that a pod goes on serving after it was told to end, while kube-proxy and gateways learn of it.
@@ -64,7 +64,7 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
     let mut volumes = vec![json!({"name": "model", "emptyDir": {}})];
     let mut fetch_mounts = vec![json!({"name": "model", "mountPath": MODEL_DIR})];
     let uri = match spec.model.artifact.location()? {
-        Location::Http(uri) => uri,
+        Location::Http(uri) | Location::Store(uri) => uri,
         Location::Claim { claim, path } => {
             volumes.push(
                 json!({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": true}}),
@@ -73,6 +73,13 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
             format!("file://{CLAIM_DIR}/{path}")
         }
     };
+    let artifact = &spec.model.artifact;
+    let mut args = vec!["fetch", "--uri", &uri, "--digest", &artifact.digest.0];
+    args.extend(match artifact.layout {
+        Layout::File => ["--output", MODEL_PATH].as_slice(),
+        Layout::Directory => ["--layout", "directory", "--output", MODEL_DIR].as_slice(),
+    });
+    let (storage_env, storage_env_from) = storage(&spec.model.storage);
     let mut pod = json!({
         // Nothing before the deadline is cut: requests finish, then the pod ends by itself.
         "terminationGracePeriodSeconds": spec.drain_seconds.max(0) + ENDPOINT_PROPAGATION_SECONDS + 25,
@@ -85,12 +92,9 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
             "imagePullPolicy": "IfNotPresent",
             // The operator's image holds the agent, too; its entry point is the operator.
             "command": ["/serin-agent"],
-            "args": [
-                "fetch",
-                "--uri", uri,
-                "--digest", spec.model.artifact.digest.0,
-                "--output", MODEL_PATH,
-            ],
+            "args": args,
+            "env": storage_env,
+            "envFrom": storage_env_from,
             "volumeMounts": fetch_mounts,
             "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
             "securityContext": {
@@ -101,7 +105,7 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
                 "capabilities": {"drop": ["ALL"]},
             },
         }],
-        "containers": [container(server, spec.drain_seconds)],
+        "containers": [container(server, artifact.layout, spec.drain_seconds)],
     });
     if let Some(account) = &server.service_account_name {
         pod["serviceAccountName"] = json!(account);
@@ -116,12 +120,13 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
     Ok(pod)
 }
 
-fn container(server: &Server, drain_seconds: i32) -> Value {
+fn container(server: &Server, layout: Layout, drain_seconds: i32) -> Value {
     let mut ports = vec![json!({"name": "http", "containerPort": server.ports.http})];
     if let Some(metrics) = server.ports.metrics.filter(|m| *m != server.ports.http) {
         ports.push(json!({"name": "metrics", "containerPort": metrics}));
     }
-    let mut env = vec![json!({"name": "SERIN_MODEL_PATH", "value": MODEL_PATH})];
+    let path = if layout.is_file() { MODEL_PATH } else { MODEL_DIR };
+    let mut env = vec![json!({"name": "SERIN_MODEL_PATH", "value": path})];
     env.extend(server.env.iter().map(env_var));
     let default_readiness =
         Probe { path: "/readyz".to_owned(), period_seconds: 2, timeout_seconds: 1, failure_threshold: 3 };

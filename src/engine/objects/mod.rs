@@ -3,6 +3,7 @@
 mod deployment;
 mod route;
 pub mod service;
+pub mod storage;
 
 use serde_json::{Value, json};
 use serin_api::{ModelDeploymentSpec, Slot, labels};

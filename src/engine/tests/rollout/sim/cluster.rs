@@ -171,6 +171,7 @@ impl Cluster {
             taken: Vec::new(),
             leftovers_of_namesake: false,
             gateway_api: true,
+            versions: std::collections::BTreeMap::new(),
         }
     }
 

@@ -150,7 +150,7 @@ impl Sim {
     }
 
     pub fn target(&self) -> Revision {
-        Revision::of(&self.spec)
+        Revision::of(&self.spec, self.spec.model.resolved().unwrap())
     }
 
     pub fn candidate(&self) -> &Candidate {
@@ -229,7 +229,7 @@ impl Sim {
             Event::Retry(version, word) => {
                 let mut about = self.spec.clone();
                 about.model = spec(version).model;
-                self.retry = Some(format!("{} {word}", Revision::of(&about).id));
+                self.retry = Some(format!("{} {word}", Revision::of(&about, about.model.resolved().unwrap()).id));
             }
             Event::Kill(version, back) => self.cluster.kill(version, back),
             Event::Temper(version, temper) => {
