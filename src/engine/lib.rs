@@ -10,6 +10,7 @@
 //! - [`decide`] is the state machine of a rollout
 //! - [`report`] sets the conditions
 //! - [`objects`] builds the Kubernetes objects
+//! - [`training`] is the same for a training run
 
 pub mod decide;
 pub mod measure;
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod ramp;
 pub mod report;
 pub mod revision;
+pub mod training;
 pub mod world;
 
 pub use decide::{Input, decide};

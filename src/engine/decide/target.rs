@@ -41,7 +41,8 @@ impl Input<'_> {
             return Err(Unusable { reason: Reason::VersionRevoked, message });
         }
         if version.refused {
-            let message = format!("model.versionRef: {name} did not pass its evaluation; name another version");
+            let message =
+                format!("model.versionRef: {name} did not pass its evaluation; name another version");
             return Err(Unusable { reason: Reason::VersionUnfit, message });
         }
         Ok(of(name, version, source))
