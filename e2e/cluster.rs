@@ -142,6 +142,12 @@ fn env(bed: &Bed) {
     let gateway = bed.node_ip().zip(port);
     export("SERIN_GATEWAY_URL", gateway.map(|(ip, port)| format!("http://{ip}:{port}")));
     export("SERIN_GATEWAY_METRICS_URL", bed.gateway_metrics_url());
+    if let Some(s3) = bed.s3() {
+        export("SERIN_S3_ENDPOINT", Some(s3.endpoint));
+        export("SERIN_S3_REGION", Some(s3.region));
+        export("SERIN_S3_ACCESS_KEY_ID", Some(s3.access_key_id));
+        export("SERIN_S3_SECRET_ACCESS_KEY", Some(s3.secret_access_key));
+    }
 }
 
 /// As a shell reads it back.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
+use crate::s3::{self, S3};
 use crate::state::{Kind, State};
 use crate::up::answers;
 use crate::{control_plane, gateway, network, node, paths, prometheus, run};
@@ -161,6 +162,33 @@ impl Bed {
         self.need_whole("Prometheus")?;
         prometheus::start(&self.state)?;
         prometheus::wait_ready(&self.state)
+    }
+
+    /// The object store, with the buckets `data` and `models`.
+    pub fn s3(&self) -> Option<S3> {
+        match &self.state.external {
+            Some(external) => external.s3.clone().map(|[endpoint, access_key_id, secret_access_key]| S3 {
+                endpoint,
+                region: s3::REGION.to_owned(),
+                access_key_id,
+                secret_access_key,
+            }),
+            None => self.whole(s3::access(&self.state)),
+        }
+    }
+
+    /// Ends the object store, as an outage would. What was put stays.
+    pub fn s3_stop(&self) -> Result<(), Error> {
+        self.need_whole("object store")?;
+        s3::stop(&self.state);
+        Ok(())
+    }
+
+    /// Starts it again, and returns when it answers.
+    pub fn s3_start(&self) -> Result<(), Error> {
+        self.need_whole("object store")?;
+        s3::start(&self.state)?;
+        s3::wait_ready(&self.state)
     }
 
     /// What of it is running.

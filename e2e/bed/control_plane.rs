@@ -29,6 +29,7 @@ pub const ALL: &[&str] = &[
     "coredns",
     "traefik",
     "prometheus",
+    "versitygw",
 ];
 
 /// Only what was asked, by whom and with which answer: enough to count calls,
@@ -52,6 +53,8 @@ pub fn tokens() -> Result<Tokens, Error> {
         dns: secret()?,
         gateway: secret()?,
         prometheus: secret()?,
+        s3_key: secret()?,
+        s3_secret: secret()?,
     })
 }
 

@@ -1,8 +1,8 @@
 //! A whole real Kubernetes on one machine, for tests.
 //!
 //! [`Bed::up`] builds (once, cached) and starts either a control plane alone,
-//! which needs no privileges, or a whole cluster: node, DNS, gateway and
-//! Prometheus, in a network namespace of its own. [`Bed::down`] ends all of it
+//! which needs no privileges, or a whole cluster: node, DNS, gateway,
+//! Prometheus and an S3 server, in a network namespace of its own. [`Bed::down`] ends all of it
 //! and nothing else.
 //!
 //! ```no_run
@@ -33,6 +33,7 @@ mod paths;
 mod process;
 mod prometheus;
 mod run;
+mod s3;
 mod state;
 mod tools;
 mod up;
@@ -41,5 +42,6 @@ mod wait;
 pub use bed::{Bed, Health};
 pub use down::down;
 pub use error::Error;
+pub use s3::S3;
 pub use state::Kind;
 pub use up::Options;

@@ -19,7 +19,7 @@ pub enum Kind {
     /// etcd, the apiserver and the controller manager: no pods run. Needs no
     /// privileges.
     ControlPlane,
-    /// A cluster of one node with DNS, gateway and Prometheus. Needs root.
+    /// A cluster of one node with DNS, gateway, Prometheus and S3. Needs root.
     Whole,
     /// A cluster someone else runs, given by its kubeconfig.
     External,
@@ -60,6 +60,9 @@ pub struct External {
     pub prometheus_url: Option<String>,
     pub gateway_port: Option<u16>,
     pub gateway_metrics_url: Option<String>,
+    /// Endpoint, key and secret.
+    #[serde(default)]
+    pub s3: Option<[String; 3]>,
 }
 
 /// Where the control plane listens.
@@ -104,6 +107,13 @@ pub struct Tokens {
     pub dns: String,
     pub gateway: String,
     pub prometheus: String,
+    /// Key and secret of the S3 server's one account. A state without them is an older one's, and still names a range
+    /// that is taken.
+    #[serde(default)]
+    pub s3_key: String,
+    /// See `s3_key`.
+    #[serde(default)]
+    pub s3_secret: String,
 }
 
 impl State {

@@ -32,6 +32,8 @@ pub struct Tools {
     pub traefik: Option<PathBuf>,
     /// Only a whole bed has metrics.
     pub prometheus: Option<PathBuf>,
+    /// Only a whole bed has an object store.
+    pub versitygw: Option<PathBuf>,
 }
 
 impl Tools {
@@ -46,11 +48,13 @@ impl Tools {
             coredns: None,
             traefik: None,
             prometheus: None,
+            versitygw: None,
         };
         if kind == Kind::Whole {
             tools.coredns = Some(go::coredns(progress)?.join("coredns"));
             tools.traefik = Some(gateway::traefik(progress)?.join("traefik"));
             tools.prometheus = Some(go::prometheus(progress)?.join("prometheus"));
+            tools.versitygw = Some(go::versitygw(progress)?.join("versitygw"));
         }
         Ok(tools)
     }

@@ -12,7 +12,7 @@ use crate::process::boot_id;
 use crate::state::{External, Ports, State, Tokens};
 use crate::tools::{Progress, Tools};
 use crate::{
-    Bed, Kind, cgroup, debian, dns, down, files, gateway, network, node, paths, prometheus, run, wait,
+    Bed, Kind, cgroup, debian, dns, down, files, gateway, network, node, paths, prometheus, run, s3, wait,
 };
 
 /// Which bed to bring up.
@@ -153,14 +153,16 @@ fn start(state: &State, tools: &Tools, progress: Progress) -> Result<(), Error> 
         "--all",
     ]))?;
     if state.kind == Kind::Whole {
-        progress("starting DNS, gateway and Prometheus");
+        progress("starting DNS, gateway, Prometheus and S3");
         dns::start(state, tools)?;
         gateway::start(state, tools)?;
         prometheus::start(state)?;
+        s3::start(state)?;
         node::wait_ready(state)?;
         dns::wait_ready(state)?;
         gateway::wait_ready(state)?;
         prometheus::wait_ready(state)?;
+        s3::wait_ready(state)?;
     }
     Ok(())
 }
@@ -184,8 +186,8 @@ fn apply_folder(state: &State, folder: &Path) -> Result<(), Error> {
     run::output(command.arg(folder)).map(drop)
 }
 
-/// Notes down a cluster that someone else runs. Its Prometheus and gateway, if
-/// any, are told by environment variables.
+/// Notes down a cluster that someone else runs. Its Prometheus, gateway and
+/// object store, if any, are told by environment variables.
 fn external(name: &str, kubeconfig: &Path, earlier: Option<State>) -> Result<Bed, Error> {
     if let Some(state) = earlier
         && state.kind != Kind::External
@@ -218,6 +220,11 @@ fn external(name: &str, kubeconfig: &Path, earlier: Option<State>) -> Result<Bed
             prometheus_url: variable("SERIN_PROMETHEUS_URL"),
             gateway_port: variable("SERIN_GATEWAY_PORT").and_then(|port| port.parse().ok()),
             gateway_metrics_url: variable("SERIN_GATEWAY_METRICS_URL"),
+            s3: s3::VARIABLES
+                .map(variable)
+                .into_iter()
+                .collect::<Option<Vec<_>>>()
+                .and_then(|all| all.try_into().ok()),
         }),
     };
     state.save()?;

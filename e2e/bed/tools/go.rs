@@ -33,6 +33,12 @@ const PROMETHEUS: Module = Module {
     sum: "h1:5/kewqSFNlHQa9NqZxrOkXCBlEuJOvb+8gFOUxSWFv0=",
 };
 
+const VERSITYGW: Module = Module {
+    path: "github.com/versity/versitygw",
+    version: "v1.8.0",
+    sum: "h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc=",
+};
+
 const GATEWAY_API: Module = Module {
     path: "sigs.k8s.io/gateway-api",
     version: "v1.6.3",
@@ -80,6 +86,15 @@ pub fn prometheus(progress: Progress) -> Result<PathBuf, Error> {
         let mut build = build(&download(&PROMETHEUS, progress)?, &out.join("prometheus"))?;
         build.args(["-tags", "remove_all_sd,enable_kubernetes_sd", "-ldflags", "-s -w", "./cmd/prometheus"]);
         watch("Prometheus (1 to 3 minutes, once)", build, progress)
+    })
+}
+
+/// The S3 server.
+pub fn versitygw(progress: Progress) -> Result<PathBuf, Error> {
+    cached(&format!("versitygw-{}", VERSITYGW.version), progress, |out, progress| {
+        let mut build = build(&download(&VERSITYGW, progress)?, &out.join("versitygw"))?;
+        build.args(["-ldflags", "-s -w", "./cmd/versitygw"]);
+        watch("versitygw (1 to 2 minutes, once)", build, progress)
     })
 }
 
