@@ -85,7 +85,7 @@ pub struct Spent {
     /// Attempts that did not start in time.
     #[serde(default)]
     pub starts: i32,
-    /// Seconds of running in attempts that have ended.
+    /// Seconds of running so far, without the stretch that goes on.
     #[serde(default)]
     pub running_seconds: i64,
 }
@@ -200,6 +200,9 @@ pub struct EvaluationRecord {
     pub passed: bool,
     /// What was wrong, or what was reached, in words and numbers.
     pub message: String,
+    /// Hash of the run's `spec.evaluation`: an equal one has been answered already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_hash: Option<String>,
     /// Digest of the data.
     pub eval_set_digest: String,
     /// Image of the evaluation, as the kubelet resolved it.

@@ -95,7 +95,7 @@ pub struct EvaluationJob {
 #[derive(Clone, Debug, PartialEq)]
 pub struct VersionNews {
     /// Least level that it has from now on; levels only rise.
-    pub level: Level,
+    pub level: Option<Level>,
     /// What happened.
     pub event: VersionEvent,
 }

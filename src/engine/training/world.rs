@@ -103,6 +103,8 @@ pub struct ObservedPod {
     pub deleting: bool,
     /// Message of the condition DisruptionTarget, if that is True.
     pub disrupted: Option<String>,
+    /// When the container `train` or `evaluate` was started, also if it has ended.
+    pub started_at: Option<DateTime<Utc>>,
     /// `imageID` of the container `train` or `evaluate`, as soon as there is one.
     pub image: Option<String>,
     /// How the init container `prepare` ended, if not with 0.
@@ -199,10 +201,8 @@ pub struct KnownVersion {
 pub struct Judgement {
     /// Whether the gate let it through.
     pub passed: bool,
-    /// Digest of the data.
-    pub eval_set_digest: String,
-    /// Image of the evaluation, as the kubelet resolved it.
-    pub evaluator_image: String,
+    /// [`serin_api::EvaluationRecord::spec_hash`].
+    pub spec_hash: Option<String>,
 }
 
 impl World {
