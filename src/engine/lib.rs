@@ -12,6 +12,7 @@
 //! - [`objects`] builds the Kubernetes objects
 //! - [`training`] is the same for a training run
 
+mod canonical;
 pub mod decide;
 pub mod measure;
 pub mod objects;

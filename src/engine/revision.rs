@@ -1,10 +1,8 @@
 //! A revision is everything that needs new pods when it changes, named by a hash of its canonical JSON.
 
-use std::fmt::Write as _;
-
-use serde_json::Value;
 use serin_api::{ModelDeploymentSpec, ResolvedModel, RevisionSpec};
-use sha2::{Digest as _, Sha256};
+
+use crate::canonical::{self, short};
 
 /// Prefix of a revision's name: the version of the hash's input. A new operator that hashes differently must take a
 /// new prefix and keep computing the old one, or its start would roll every pod.
@@ -31,7 +29,7 @@ impl Revision {
         let mut hashed = content.clone();
         // A word for people; renaming a version must not restart GPU pods.
         hashed.model.version = None;
-        let id = format!("{PREFIX}{}", hash10(&[canonical(&hashed).as_bytes()]));
+        let id = format!("{PREFIX}{}", short(&[text(&hashed).as_bytes()]));
         Self { id, spec: content }
     }
 
@@ -51,39 +49,15 @@ pub fn version_of(spec: &RevisionSpec) -> String {
 /// Name of the Deployment of a revision. Hashed from the owner's UID too, so that a namesake created again never
 /// meets the children of the one before it.
 pub fn child_name(name: &str, uid: &str, revision: &str) -> String {
-    format!("{name}-{}", hash10(&[uid.as_bytes(), b"/", revision.as_bytes()]))
+    format!("{name}-{}", short(&[uid.as_bytes(), b"/", revision.as_bytes()]))
 }
 
 /// Value of the instance label: unique to one incarnation.
 pub fn instance(uid: &str) -> String {
-    hash10(&[uid.as_bytes()])
+    short(&[uid.as_bytes()])
 }
 
-fn hash10(parts: &[&[u8]]) -> String {
-    let mut h = Sha256::new();
-    for p in parts {
-        h.update(p);
-    }
-    h.finalize().iter().take(5).fold(String::new(), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
-}
-
-/// JSON with sorted keys and without absent fields: a field added in a later version hashes like its absence.
-fn canonical(spec: &RevisionSpec) -> String {
-    // serde_json's map is a BTreeMap unless `preserve_order` is switched on somewhere in the tree; sorting here
-    // keeps the hash independent of that.
-    fn sorted(v: Value) -> Value {
-        match v {
-            Value::Object(m) => {
-                let mut entries: Vec<_> = m.into_iter().filter(|(_, v)| !v.is_null()).collect();
-                entries.sort_by(|a, b| a.0.cmp(&b.0));
-                Value::Object(entries.into_iter().map(|(k, v)| (k, sorted(v))).collect())
-            }
-            Value::Array(a) => Value::Array(a.into_iter().map(sorted).collect()),
-            other => other,
-        }
-    }
-    serde_json::to_value(spec).map(|v| sorted(v).to_string()).unwrap_or_default()
+/// JSON of a revision: a field added in a later version hashes like its absence.
+fn text(spec: &RevisionSpec) -> String {
+    serde_json::to_value(spec).map(canonical::text).unwrap_or_default()
 }
