@@ -32,6 +32,9 @@ pub const EVALUATION: &str = "serin.dev/evaluation";
 pub const MODEL: &str = "serin.dev/model";
 /// First 40 digits of a version's inputs digest.
 pub const INPUTS: &str = "serin.dev/inputs";
+/// On a Job of a run: `status.runHash` of the spec that it was made from. A Job that was made just before the spec was
+/// changed is known by it.
+pub const RUN_HASH: &str = "serin.dev/run-hash";
 /// Kueue's label; a Job that bears it is admitted by a queue.
 pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// On a `ModelVersion`: why it must not be served any more. Once seen it stays revoked, also without the annotation.

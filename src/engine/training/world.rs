@@ -51,6 +51,8 @@ pub struct ObservedJob {
     pub uid: String,
     /// What it is for, by its labels.
     pub child: Child,
+    /// Annotation `serin.dev/run-hash`: of the spec that it was made from.
+    pub run_hash: Option<String>,
     /// `metadata.creationTimestamp`.
     pub created_at: DateTime<Utc>,
     /// `status.startTime`: when it was admitted, anew after each suspension.
