@@ -1,5 +1,4 @@
 //! The spec changes while a rollout is under way.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

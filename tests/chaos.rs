@@ -1,12 +1,11 @@
 //! Everything at once, by a dice with a seed: whatever happened, what must hold held, and the last wish comes true.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use serin_tests::invariants::BY_HAND;
-use serin_tests::{Behaviour, Call, Change as _, Fault, Load, NAME, Told as _, Trouble, World, wine};
+use serin_tests::{Behaviour, Call, Change as _, Fault, Load, NAME, Told as _, Trouble, World, crowd, wine};
 
 /// A small generator: the same seed, the same story.
 struct Dice(u64);
@@ -107,6 +106,7 @@ async fn one_deed(world: &mut World, dice: &mut Dice) -> String {
 }
 
 async fn story(seed: u64) {
+    let _place = crowd::place().await;
     let mut world = World::start().await;
     let mut dice = Dice(seed);
     let mut told = Vec::new();

@@ -1,5 +1,4 @@
 //! Killed after any write, refused, lied to, cut off, or late: the end is the same.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,9 +6,9 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream};
 use serin_api::ModelDeployment;
 use serin_tests::operator::Operator;
-use serin_tests::{Call, Change as _, Fault, Load, NAME, Told as _, World, end_state, wine};
+use serin_tests::{Call, Change as _, Fault, Load, NAME, Told as _, World, crowd, end_state, wine};
 
-/// Runs at the same time; a run mostly waits.
+/// Lives of one test that are begun before the first one has ended; `crowd` bounds those of all tests.
 const AT_ONCE: usize = 8;
 
 /// How a second version ends.
@@ -35,7 +34,8 @@ fn quick(version: &str) -> ModelDeployment {
 /// A whole life: the first version, then a second one that is promoted or rolled back, with one write going wrong.
 /// Gives what is left at the end, and whether there was a write that could go wrong.
 async fn life(ending: Ending, harm: Option<(usize, Harm)>) -> (BTreeMap<String, String>, bool) {
-    let mut world = World::without_operator(false).await;
+    let _place = crowd::place().await;
+    let mut world = World::without_operator().await;
     if ending == Ending::RolledBack {
         world.prometheus.load("wine:v2", Load::BAD);
     }

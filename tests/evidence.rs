@@ -1,5 +1,4 @@
 //! What the evidence decides, and what happens when there is not enough of it.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

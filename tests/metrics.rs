@@ -1,5 +1,4 @@
 //! Prometheus fails in every way it can: a canary is held, never promoted, never rolled back for it, and goes on.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! What others do to our children, to our names and to the route; and what the gateway does not do.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use serin_api::ModelDeployment;
 use serin_api::conditions::Type;
-use serin_engine::{Revision, revision};
+use serin_engine::revision;
 use serin_tests::history::Now;
 use serin_tests::invariants::BY_HAND;
-use serin_tests::{Behaviour, Change as _, Load, NAME, Told as _, World, invariants, wine};
+use serin_tests::{Behaviour, Change as _, Load, NAME, Told as _, World, fixtures, invariants, wine};
 
 fn backends(a: i64, b: i64) -> Value {
     json!([
@@ -120,7 +119,7 @@ async fn stranger_with_the_name_of_a_candidate_does_not_harm_the_stable_version(
     let world = World::start().await;
     let model = world.serve("v1").await;
     let pods = world.pods("v1");
-    let revision = Revision::of(&wine("v2").spec).id;
+    let revision = fixtures::revision(&wine("v2")).id;
     let child = revision::child_name(NAME, model.metadata.uid.as_ref().unwrap(), &revision);
     let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), &world.namespace);
     let theirs: Deployment = serde_json::from_value(json!({

@@ -1,5 +1,4 @@
 //! The rights in `deploy/` are exactly those that are used.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,8 +10,10 @@ use kube::api::{DeleteParams, DynamicObject, PostParams};
 use serde_json::{Value, json};
 use serin_api::ModelDeployment;
 use serin_api::conditions::Type;
-use serin_engine::{Revision, revision};
-use serin_tests::{Behaviour, Call, Change as _, Told as _, Trouble, World, identity, manifests, wine};
+use serin_engine::revision;
+use serin_tests::{
+    Behaviour, Call, Change as _, Told as _, Trouble, World, fixtures, identity, manifests, wine,
+};
 
 type Rule = (String, String, String);
 
@@ -58,7 +59,7 @@ fn metrics(model: &ModelDeployment) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_right_is_missing_and_none_is_unused() {
     assert!(identity::account().is_some(), "deploy/ names the operator's ServiceAccount");
-    let mut world = World::without_operator(false).await;
+    let mut world = World::without_operator().await;
     let now = DeleteParams::default();
 
     // Names taken by strangers: what is in the way is looked at, by a read of its own.
@@ -72,7 +73,7 @@ async fn no_right_is_missing_and_none_is_unused() {
     .unwrap();
     world.routes().create(&PostParams::default(), &route).await.unwrap();
     let plum = world.apply(&wine("v1").named("plum")).await;
-    let id = Revision::of(&plum.spec).id;
+    let id = fixtures::revision(&plum).id;
     let child = revision::child_name("plum", plum.metadata.uid.as_ref().unwrap(), &id);
     let deployment = json!({
         "metadata": {"name": child},

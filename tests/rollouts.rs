@@ -1,5 +1,4 @@
 //! Whole rollouts: the first one, a good one, a bad one, one that never becomes ready; and what they cost.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -5,8 +5,9 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use serin_api::{ModelDeployment, Slot, TrafficMode};
+use serin_engine::objects;
 use serin_engine::plan::{Entry, Journal, Weights};
-use serin_engine::{Revision, objects};
+use serin_tests::fixtures;
 use serin_tests::gateway::http_route;
 
 /// The children that Serin makes for a new ModelDeployment, as it makes them.
@@ -20,7 +21,7 @@ impl Children {
         let (name, namespace) = (model.name_any(), model.namespace().unwrap());
         let uid = model.uid().unwrap();
         let owner = objects::Owner { name: &name, namespace: &namespace, uid: &uid, spec: &model.spec };
-        let made = Revision::of(&model.spec);
+        let made = fixtures::revision(model);
         let replicas = model.spec.replicas;
         let deployment =
             objects::deployment(&owner, &made.id, &made.spec, Slot::A, replicas, "serin.dev/agent:test")

@@ -19,12 +19,12 @@ const CHANGES: usize = 200;
 const PAUSE: Duration = Duration::from_millis(60);
 
 pub async fn measure(table: &mut Table) {
-    let mut world = World::without_operator(false).await;
+    let mut world = World::without_operator().await;
     let mut launch = world.launch();
     launch.kubeconfig = world.folder().join("direct");
     std::fs::write(&launch.kubeconfig, identity::kubeconfig(world.cluster()).await).unwrap();
     world.operator = Some(serin_tests::operator::Operator::start(launch));
-    let other = World::without_operator(false).await;
+    let other = World::without_operator().await;
     let bare = Bare { client: world.client.clone(), namespace: other.namespace.clone() };
 
     // The bare client's objects live where no operator looks.

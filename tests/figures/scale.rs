@@ -23,7 +23,7 @@ fn object(n: usize) -> ModelDeployment {
 
 pub async fn measure(table: &mut Table) {
     let yardstick = bare_burst().await;
-    let mut world = World::without_operator(false).await;
+    let mut world = World::without_operator().await;
     let direct = world.folder().join("direct");
     std::fs::write(&direct, identity::kubeconfig(world.cluster()).await).unwrap();
     let mut launch = world.launch();
@@ -73,7 +73,7 @@ async fn create_all(world: &World) {
 
 /// The same writes by a client that need not find out which ones.
 async fn bare_burst() -> Duration {
-    let world = World::without_operator(false).await;
+    let world = World::without_operator().await;
     let bare = Bare { client: world.client.clone(), namespace: world.namespace.clone() };
     let api = world.models();
     let started = Instant::now();

@@ -1,6 +1,5 @@
 //! The one control plane that all tests share. It is brought up by whoever needs it first and left up.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -77,6 +76,15 @@ impl Cluster {
         config(kubeconfig).await
     }
 
+    /// Runs something to its end from where nothing can be awaited: on a thread and a runtime of its own.
+    pub fn finish<F: Future<Output = ()>>(&self, what: impl FnOnce(Client) -> F + Send) {
+        let run = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { what(self.client()).await });
+        };
+        std::thread::scope(|scope| scope.spawn(run).join()).unwrap();
+    }
+
     /// The bed itself.
     pub fn bed(&self) -> &Bed {
         &self.bed
@@ -87,7 +95,7 @@ async fn config(kubeconfig: Kubeconfig) -> Config {
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
 }
 
-/// The definition that users install.
+/// The definitions that users install.
 pub fn crd() -> String {
     serin_api::crds_yaml().unwrap()
 }
@@ -109,21 +117,4 @@ pub fn profile_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let folder = program.parent().unwrap();
     if folder.ends_with("deps") { folder.parent().unwrap().to_owned() } else { folder.to_owned() }
-}
-
-/// Held by every test while it uses the cluster: shared by those that only work in their namespace, alone by those
-/// that change a definition all others depend on. Works between processes too.
-pub struct Turn(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
-
-impl Turn {
-    /// Waits for it.
-    pub async fn take(cluster: &Cluster, alone: bool) -> Self {
-        let path = cluster.bed.dir().join("turn.lock");
-        let taken = tokio::task::spawn_blocking(move || {
-            let file = File::create(path).unwrap();
-            if alone { file.lock() } else { file.lock_shared() }.unwrap();
-            file
-        });
-        Self(taken.await.unwrap())
-    }
 }

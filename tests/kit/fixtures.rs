@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use serin_api::{ModelDeployment, Step};
+use serin_engine::Revision;
 use sha2::{Digest as _, Sha256};
 
 /// Name of the ModelDeployment in most tests.
@@ -45,6 +46,11 @@ pub fn image(version: &str) -> String {
 pub fn digest(version: &str) -> String {
     let bytes = Sha256::digest(version.as_bytes());
     bytes.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// The revision that a ModelDeployment with an artifact of its own asks for.
+pub fn revision(model: &ModelDeployment) -> Revision {
+    Revision::of(&model.spec, model.spec.model.resolved().unwrap())
 }
 
 /// Changes of a ModelDeployment, one after the other.

@@ -1,6 +1,7 @@
 //! What the tests against a real control plane are made of.
 //!
 //! - [`cluster`]: etcd, apiserver and controller manager, shared by all tests
+//! - `turn`, `definitions`, [`crowd`]: who uses it, and with which definitions
 //! - [`world`]: one test's namespace and everything in it
 //! - [`operator`]: the process under test
 //! - [`proxy`]: between it and the apiserver: counts calls, breaks them, kills
@@ -13,6 +14,8 @@
 
 pub mod cluster;
 pub mod cost;
+pub mod crowd;
+mod definitions;
 pub mod end_state;
 pub mod fixtures;
 pub mod gateway;
@@ -28,6 +31,7 @@ pub mod proxy;
 pub mod server;
 pub mod story;
 pub mod told;
+mod turn;
 pub mod world;
 
 pub use fixtures::{Change, NAME, wine};

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use serin_api::ModelDeployment;
 
-use crate::cluster::{Cluster, Turn, cluster, scratch};
+use crate::cluster::{Cluster, cluster, scratch};
 use crate::cost::Cost;
 use crate::fixtures::{NAME, image, wine};
 use crate::gateway::{Gateway, http_route};
@@ -25,6 +26,7 @@ use crate::operator::{Launch, Operator};
 use crate::prometheus::{Load, Prometheus};
 use crate::proxy::{Call, Proxy};
 use crate::told::Told as _;
+use crate::turn::{Definitions, Turn};
 use crate::{identity, story};
 
 /// On everything outside a test's namespace that belongs to a test.
@@ -56,20 +58,24 @@ pub struct World {
 impl World {
     /// A world with a running operator.
     pub async fn start() -> Self {
-        let mut world = Self::without_operator(false).await;
+        let mut world = Self::without_operator().await;
         world.start_operator();
         world
     }
 
-    /// A world that no other test shares the cluster with: for tests that change what all depend on.
-    pub async fn alone() -> Self {
-        Self::without_operator(true).await
+    /// A world in which the operator is yet to be started.
+    pub async fn without_operator() -> Self {
+        Self::with(Definitions::Serins).await
     }
 
-    /// A world in which the operator is yet to be started.
-    pub async fn without_operator(alone: bool) -> Self {
+    /// The same, with definitions that take anything.
+    pub async fn with_loose_definitions() -> Self {
+        Self::with(Definitions::Loose).await
+    }
+
+    async fn with(definitions: Definitions) -> Self {
         let cluster = cluster().await;
-        let turn = Turn::take(cluster, alone).await;
+        let turn = Turn::take(cluster, definitions).await;
         let client = cluster.client();
         let namespace = unique_name();
         let folder = scratch().join(&namespace);
@@ -290,16 +296,19 @@ impl Drop for World {
             eprintln!("kept for a look: namespace {}, folder {}", self.namespace, self.folder.display());
             return;
         }
-        let node = format!("node/{}", self.kubelet.node());
-        let lease = format!("lease/{}", self.kubelet.node());
-        let namespace = format!("namespace/{}", self.namespace);
-        for (inside, what) in [("default", namespace), ("default", node), ("kube-node-lease", lease)] {
-            let mut command = self.cluster.bed().kubectl();
-            command.args(["--namespace", inside, "delete", "--wait=false", &what]);
-            let quiet = || std::process::Stdio::null();
-            // Not waited for: it outlives us if need be.
-            let _ = command.stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
-        }
+        let (namespace, node) = (self.namespace.clone(), self.kubelet.node().to_owned());
+        self.cluster.finish(|client| async move {
+            let gone = DeleteParams::background();
+            // What cannot be removed now is swept later.
+            let (namespaces, nodes) =
+                (Api::<Namespace>::all(client.clone()), Api::<Node>::all(client.clone()));
+            let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
+            let _ = tokio::join!(
+                namespaces.delete(&namespace, &gone),
+                nodes.delete(&node, &gone),
+                leases.delete(&node, &gone)
+            );
+        });
     }
 }
 

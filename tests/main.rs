@@ -1,0 +1,16 @@
+//! The control-plane ring: one program, so that it links once and its tests wait at the same time.
+//!
+//! Each test has a namespace, an operator and scripted neighbours of its own (`serin_tests::World`). How many worlds there
+//! are at once is bounded by `--test-threads` and by `serin_tests::crowd`.
+#![allow(clippy::unwrap_used)] // Tests: what fails is to be seen where it fails.
+
+mod another_definition;
+mod changes;
+mod chaos;
+mod crashes;
+mod evidence;
+mod metrics;
+mod neighbours;
+mod permissions;
+mod refusals;
+mod rollouts;
