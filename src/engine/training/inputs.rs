@@ -20,12 +20,15 @@ const VALUE: &str = "value/";
 pub fn of(spec: &TrainingRunSpec, base: Option<&BaseInput>) -> Inputs {
     let trainer = &spec.trainer;
     let artifact = spec.base_model.as_ref().and_then(|b| b.artifact.as_ref());
+    // A set: their order says nothing.
+    let mut datasets = spec.datasets.clone();
+    datasets.sort_by(|a, b| a.name.cmp(&b.name));
     Inputs {
         code: spec.source.clone(),
         image: trainer.image.clone(),
         command: trainer.command.iter().chain(&trainer.args).cloned().collect(),
         env: trainer.env.iter().map(|e| (e.name.clone(), env(e))).collect(),
-        datasets: spec.datasets.clone(),
+        datasets,
         base_model: base
             .cloned()
             .or_else(|| artifact.map(|a| BaseInput { version: None, digest: a.digest.clone() })),
@@ -51,11 +54,10 @@ fn env(e: &EnvVar) -> String {
     if marked { format!("{VALUE}{value}") } else { value.to_owned() }
 }
 
-/// SHA-256 of [`INPUTS`] and the canonical JSON of the inputs. Data sets are a set: their order does not count.
+/// SHA-256 of [`INPUTS`] and the canonical JSON of the inputs. Anybody can check it:
+/// `{ printf 'serin.dev/inputs/v1\n'; kubectl get mver NAME -o json | jq -cjS .spec.build.inputs; } | sha256sum`.
 pub fn digest(inputs: &Inputs) -> Digest {
-    let mut hashed = inputs.clone();
-    hashed.datasets.sort_by(|a, b| a.name.cmp(&b.name));
-    let json = serde_json::to_value(hashed).map(canonical::text).unwrap_or_default();
+    let json = serde_json::to_value(inputs).map(canonical::text).unwrap_or_default();
     Digest(format!("sha256:{}", canonical::sha256(&[INPUTS.as_bytes(), json.as_bytes()])))
 }
 

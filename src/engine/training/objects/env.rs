@@ -4,6 +4,8 @@
 //! index 0 is always rank 0 and publishes. Elastic runs (`minNodes`) use c10d, where ranks are given out anew whenever
 //! somebody comes or goes. What torchrun sets for its processes (`LOCAL_RANK` and the like) is left to it.
 
+use std::fmt::Display;
+
 use serde_json::{Value, json};
 use serin_api::{EnvVar, Launcher};
 use serin_wire::places;
@@ -18,15 +20,15 @@ pub fn launcher(run: &Run<'_>, attempt: i32) -> Vec<Value> {
         (Launcher::Plain, _) => Vec::new(),
         (Launcher::Env, _) => {
             let mut env = master(run, attempt);
-            env.push(value("WORLD_SIZE", trainer.nodes));
+            env.push(value("WORLD_SIZE", &trainer.nodes));
             env.push(index("RANK"));
             env
         }
         (Launcher::Torchrun, None) => {
             let mut env = torchrun(run, attempt, &trainer.nodes.to_string(), 0);
             env.push(index("PET_NODE_RANK"));
-            env.push(value("PET_MASTER_ADDR", host(run, attempt)));
-            env.push(value("PET_MASTER_PORT", PORT));
+            env.push(value("PET_MASTER_ADDR", &host(run, attempt)));
+            env.push(value("PET_MASTER_PORT", &PORT));
             env.extend(master(run, attempt));
             env
         }
@@ -34,8 +36,8 @@ pub fn launcher(run: &Run<'_>, attempt: i32) -> Vec<Value> {
             // A pod that goes takes the others' processes with it; they are started again with who is left.
             let restarts = run.spec.retries.disruptions;
             let mut env = torchrun(run, attempt, &format!("{least}:{}", trainer.nodes), restarts);
-            env.push(value("PET_RDZV_BACKEND", "c10d"));
-            env.push(value("PET_RDZV_ENDPOINT", format!("{}:{PORT}", host(run, attempt))));
+            env.push(value("PET_RDZV_BACKEND", &"c10d"));
+            env.push(value("PET_RDZV_ENDPOINT", &format!("{}:{PORT}", host(run, attempt))));
             env
         }
     }
@@ -43,18 +45,18 @@ pub fn launcher(run: &Run<'_>, attempt: i32) -> Vec<Value> {
 
 fn torchrun(run: &Run<'_>, attempt: i32, nodes: &str, restarts: i32) -> Vec<Value> {
     vec![
-        value("PET_NNODES", nodes),
+        value("PET_NNODES", &nodes),
         // Never `auto`: on CPUs it counts the machine's cores, not the pod's.
-        value("PET_NPROC_PER_NODE", run.spec.trainer.processes_per_node),
-        value("PET_RDZV_ID", format!("{}-a{attempt}", run.uid)),
-        value("PET_MAX_RESTARTS", restarts),
+        value("PET_NPROC_PER_NODE", &run.spec.trainer.processes_per_node),
+        value("PET_RDZV_ID", &format!("{}-a{attempt}", run.uid)),
+        value("PET_MAX_RESTARTS", &restarts),
         // The error of the first rank that fails ends up in the pod's status.
-        value("TORCHELASTIC_ERROR_FILE", places::TERMINATION_LOG),
+        value("TORCHELASTIC_ERROR_FILE", &places::TERMINATION_LOG),
     ]
 }
 
 fn master(run: &Run<'_>, attempt: i32) -> Vec<Value> {
-    vec![value("MASTER_ADDR", host(run, attempt)), value("MASTER_PORT", PORT)]
+    vec![value("MASTER_ADDR", &host(run, attempt)), value("MASTER_PORT", &PORT)]
 }
 
 /// Index 0. A single pod has no Service, and needs none to find itself.
@@ -66,7 +68,7 @@ fn host(run: &Run<'_>, attempt: i32) -> String {
     format!("{job}-0.{job}.{}.svc", run.namespace)
 }
 
-fn value(name: &str, value: impl ToString) -> Value {
+fn value(name: &str, value: &dyn Display) -> Value {
     json!({"name": name, "value": value.to_string()})
 }
 

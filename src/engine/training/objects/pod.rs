@@ -133,7 +133,7 @@ pub fn spec(program: Program<'_>, around: &Around<'_>) -> Result<Value, String> 
                 "capabilities": {"drop": ["ALL"]},
             },
         }],
-        "containers": [container(program, agent_env, storage_env_from, mounts)],
+        "containers": [container(program, agent_env.clone(), &storage_env_from, &mounts)],
     });
     if let Some(account) = around.service_account {
         pod["serviceAccountName"] = json!(account);
@@ -145,7 +145,7 @@ pub fn spec(program: Program<'_>, around: &Around<'_>) -> Result<Value, String> 
     Ok(pod)
 }
 
-fn container(program: Program<'_>, mut env: Vec<Value>, env_from: Value, mounts: Vec<Value>) -> Value {
+fn container(program: Program<'_>, mut env: Vec<Value>, env_from: &Value, mounts: &[Value]) -> Value {
     env.extend(program.env.iter().map(env::user));
     env.extend(program.launcher_env);
     let mut args = vec![program.verb.to_owned(), "--".to_owned()];
