@@ -61,7 +61,7 @@ impl Version {
         }
     }
 
-    /// Hyper-parameters for `wine train`; `None`: made from another file.
+    /// Hyper-parameters for `wine make`; `None`: made from another file.
     const fn training(self) -> Option<&'static [&'static str]> {
         match self {
             Self::V1 => Some(&["--max-depth", "2"]),
@@ -84,13 +84,28 @@ pub struct Model {
     pub accuracy: Option<f64>,
 }
 
+/// A data set.
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// Its file name, also in the store.
+    pub name: String,
+    /// Where it is on this machine.
+    pub file: PathBuf,
+    /// `sha256:…` of its bytes.
+    pub digest: String,
+}
+
 /// Everything that a cluster needs.
 #[derive(Clone, Debug)]
 pub struct Built {
     /// The models in the store.
     pub models: Vec<Model>,
+    /// What is trained and evaluated on.
+    pub data: Vec<Data>,
     /// The `wine` binary, to run on this machine.
     pub wine: PathBuf,
+    /// The `serin` binary, likewise.
+    pub serin: PathBuf,
     tars: Vec<PathBuf>,
 }
 
@@ -141,6 +156,7 @@ pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
     for version in Version::ALL {
         models.push(train(&wine, &out.join("models"), version)?);
     }
+    let data = data(&wine, &out.join("data"))?;
     say("writing images");
     let tars = vec![
         write(
@@ -169,7 +185,7 @@ pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
             }),
         )?,
     ];
-    Ok(Built { models, wine, tars })
+    Ok(Built { models, data, serin: bin.join("serin"), wine, tars })
 }
 
 /// What an image's content is named by.
@@ -178,7 +194,8 @@ pub fn content(name: &str) -> Result<String, Error> {
     Ok(sha256(&std::fs::read(tar)?))
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// `sha256:…` of some bytes.
+pub fn sha256(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
     use sha2::{Digest as _, Sha256};
@@ -211,6 +228,19 @@ fn binaries() -> Result<PathBuf, Error> {
     Ok(self::target().join(target).join("release"))
 }
 
+fn data(wine: &Path, dir: &Path) -> Result<Vec<Data>, Error> {
+    let written = Command::new(wine).arg("data").arg("--dir").arg(dir).output()?;
+    if !written.status.success() {
+        return Err(format!("wine data failed: {}", String::from_utf8_lossy(&written.stderr)).into());
+    }
+    let of = |name: &str| -> Result<Data, Error> {
+        let file = dir.join(name);
+        let digest = sha256(&std::fs::read(&file)?);
+        Ok(Data { name: name.to_owned(), file, digest })
+    };
+    ["train.csv", "enriched.csv", "eval.csv"].into_iter().map(of).collect()
+}
+
 fn train(wine: &Path, dir: &Path, version: Version) -> Result<Model, Error> {
     let file = dir.join(version.file());
     let Some(parameters) = version.training() else {
@@ -220,7 +250,7 @@ fn train(wine: &Path, dir: &Path, version: Version) -> Result<Model, Error> {
         std::fs::write(&file, cut)?;
         return Ok(Model { version, digest: sha256(cut), accuracy: None });
     };
-    let output = Command::new(wine).arg("train").arg("--output").arg(&file).args(parameters).output()?;
+    let output = Command::new(wine).arg("make").arg("--output").arg(&file).args(parameters).output()?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(format!("training {} failed: {words}", version.file()).into());

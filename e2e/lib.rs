@@ -4,6 +4,8 @@
 //! - [`images`]: static binaries, trained models, images
 //! - [`install`]: Serin and the model store into a cluster
 //! - [`client`]: a Kubernetes client, and waiting for conditions with a deadline
+//! - [`s3`]: the object store, as the harness uses it
+//! - [`training`]: the `TrainingRun` of the tests, in its good and bad versions
 //! - [`wine`]: the `ModelDeployment` of the tests, in its good and bad versions
 //! - [`load`]: bounded load through the gateway, counted by version
 //! - [`demo`]: `cargo demo`
@@ -15,6 +17,8 @@ pub mod images;
 pub mod install;
 pub mod load;
 pub mod ring;
+pub mod s3;
+pub mod training;
 pub mod wine;
 
 /// What goes wrong in the harness, in one line.

@@ -56,12 +56,19 @@ impl Wine {
 
     /// The object that serves `version`.
     pub fn object(&self, built: &Built, version: Version) -> Result<Value, Error> {
-        let model = built.model(version)?;
+        let uri = install::model_uri(&self.store, version);
+        let artifact = json!({"uri": uri, "digest": built.model(version)?.digest});
+        Ok(self.serving(&json!({"version": version.label(), "artifact": artifact})))
+    }
+
+    /// The object that serves a ModelVersion.
+    pub fn object_of(&self, version: &str) -> Value {
+        self.serving(&json!({"versionRef": version}))
+    }
+
+    fn serving(&self, model: &Value) -> Value {
         let mut spec = json!({
-            "model": {
-                "version": version.label(),
-                "artifact": {"uri": install::model_uri(&self.store, version), "digest": model.digest},
-            },
+            "model": model,
             "server": {
                 "image": images::WINE,
                 "imagePullPolicy": "IfNotPresent",
@@ -79,12 +86,12 @@ impl Wine {
                 "hostnames": [host],
             }});
         }
-        Ok(json!({
+        json!({
             "apiVersion": "serin.dev/v1alpha1",
             "kind": "ModelDeployment",
             "metadata": {"name": self.name, "namespace": self.namespace},
             "spec": spec,
-        }))
+        })
     }
 
     /// Applies it as `kubectl apply --server-side` does.

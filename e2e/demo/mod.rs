@@ -1,11 +1,13 @@
-//! `cargo demo`: from nothing to a promotion and a rollback, before the reader's eyes.
+//! `cargo demo`: from nothing to three trained versions, a promotion and a rollback, before the reader's eyes.
 //!
-//! - [`story`] has the phases, and what must have happened in each
+//! - [`story`] has the phases, and what must have happened in each: [`learn`] trains, [`rollout`] serves
 //! - [`timeline`] holds what is known so far
 //! - [`screen`] shows the timeline on a terminal, or as a plain log
 //! - [`report`] writes `target/demo/report.json`
 
+mod learn;
 mod report;
+mod rollout;
 mod screen;
 mod story;
 mod timeline;
@@ -27,7 +29,7 @@ pub struct Arguments {
     /// Bed to use, or to make
     #[arg(long, env = "SERIN_BED", default_value = "demo")]
     name: String,
-    /// Use the cluster of this kubeconfig (its gateway and Prometheus from SERIN_GATEWAY_PORT and SERIN_PROMETHEUS_URL)
+    /// Use the cluster of this kubeconfig (its gateway, Prometheus and object store from SERIN_GATEWAY_PORT, SERIN_PROMETHEUS_URL and SERIN_S3_...)
     #[arg(long, env = "SERIN_KUBECONFIG", value_name = "PATH")]
     kubeconfig: Option<std::path::PathBuf>,
     /// Requests a second through the gateway
@@ -80,7 +82,7 @@ fn demo(arguments: &Arguments) -> Result<bool, Error> {
 }
 
 fn act(arguments: &Arguments, timeline: &Shared) -> Result<Bed, Error> {
-    timeline::lock(timeline).begin("cluster", "a whole Kubernetes with gateway and Prometheus");
+    timeline::lock(timeline).begin("cluster", "a whole Kubernetes with gateway, Prometheus and S3");
     let kind = if arguments.kubeconfig.is_some() { Kind::External } else { Kind::Whole };
     let options = Options { name: arguments.name.clone(), kind, kubeconfig: arguments.kubeconfig.clone() };
     let bed = Bed::up(&options, &mut |line| timeline::lock(timeline).say(line))?;

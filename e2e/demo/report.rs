@@ -1,10 +1,10 @@
 //! The report: a table for people, JSON for machines.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::timeline::Timeline;
+use super::timeline::{self, Timeline};
 use crate::Error;
 
 /// `target/demo/report.json`.
@@ -14,6 +14,7 @@ pub struct Report {
     /// Whether what should happen happened, in every phase.
     pub ok: bool,
     phases: Vec<Phase>,
+    runs: Vec<Run>,
     requests: Requests,
     pod_restarts: i64,
     promoted_pods_replaced: i64,
@@ -28,6 +29,66 @@ struct Phase {
     outcome: String,
     ok: bool,
     seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Run {
+    run: String,
+    label: &'static str,
+    attempts: Vec<Attempt>,
+    version: Option<String>,
+    digest: Option<String>,
+    champion: Option<String>,
+    gate: Option<Gate>,
+    outcome: Option<String>,
+    lineage: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Attempt {
+    number: i32,
+    end: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Gate {
+    passed: bool,
+    message: String,
+    values: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Value {
+    candidate: String,
+    champion: Option<String>,
+}
+
+impl Run {
+    fn of(run: &timeline::Run) -> Self {
+        let value = |(name, (candidate, champion)): (&String, &(String, Option<String>))| {
+            (name.clone(), Value { candidate: candidate.clone(), champion: champion.clone() })
+        };
+        Self {
+            run: run.name.clone(),
+            label: run.label,
+            attempts: run
+                .attempts
+                .iter()
+                .map(|(number, end)| Attempt { number: *number, end: end.clone() })
+                .collect(),
+            version: run.version.clone(),
+            digest: run.digest.clone(),
+            champion: run.champion.clone(),
+            gate: run.gate.as_ref().map(|g| Gate {
+                passed: g.passed,
+                message: g.message.clone(),
+                values: g.values.iter().map(value).collect(),
+            }),
+            outcome: run.outcome.clone(),
+            lineage: run.lineage.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +142,7 @@ impl Report {
             // The last phase is the check; a story that broke off before it is no success.
             ok: phases.iter().all(|p| p.ok) && phases.last().is_some_and(|p| p.name == "check"),
             phases,
+            runs: t.runs.iter().map(Run::of).collect(),
             requests: Requests { sent: t.counts.sent, never_sent_because_busy: t.counts.skipped, by_version },
             pod_restarts: t.facts.pod_restarts,
             promoted_pods_replaced: t.facts.promoted_pods_replaced,
@@ -103,6 +165,10 @@ impl Report {
         for p in &self.phases {
             let mark = if p.ok { "ok    " } else { "FAILED" };
             println!("{mark} {:<8} {:>6.1} s  {}", p.name, p.seconds, p.outcome);
+        }
+        for run in self.runs.iter().filter(|r| !r.lineage.is_empty()) {
+            println!();
+            run.lineage.iter().for_each(|line| println!("{line}"));
         }
         println!();
         println!("{:<10} {:>10} {:>8} {:>9} {:>9}", "version", "requests", "failed", "p50 ms", "p99 ms");

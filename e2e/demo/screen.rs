@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Shared,
+    Shared, learn,
     timeline::{Timeline, dash, lock},
 };
 use crate::Error;
@@ -111,6 +111,7 @@ fn picture(t: &Timeline, width: usize) -> Vec<String> {
         lines.push(format!(" {mark} {:<8} {:>6.1} s  {text}", p.name, seconds.as_secs_f64()));
     }
     lines.push(String::new());
+    lines.extend(runs(t, width));
     if !t.row.stable.is_empty() || !t.row.candidate.is_empty() {
         lines.push(format!(
             "   {DIM}{:<14}{:<14}{:<8}{:<6}{:<12}{OFF}",
@@ -137,6 +138,39 @@ fn picture(t: &Timeline, width: usize) -> Vec<String> {
     } else if let Some((_, line)) = t.log.last() {
         lines.push(format!("   {DIM}{}{OFF}", cut(line, width - 4)));
     }
+    lines
+}
+
+/// A line for each training run: where it is, and accuracy of candidate and champion.
+fn runs(t: &Timeline, width: usize) -> Vec<String> {
+    if t.runs.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![format!(
+        "   {DIM}{:<10}{:<12}{:<9}{:<11}{:<11}VERSION{OFF}",
+        "RUN", "PHASE", "ATTEMPT", "ACCURACY", "CHAMPION"
+    )];
+    for r in &t.runs {
+        let values = r.gate.as_ref().and_then(|g| g.values.get("accuracy"));
+        let champion = values.and_then(|(_, champion)| champion.as_deref()).unwrap_or("-");
+        let colour = match &r.gate {
+            Some(gate) if gate.passed => GREEN,
+            Some(_) => RED,
+            None => YELLOW,
+        };
+        lines.push(cut(
+            &format!(
+                "   {:<10}{:<12}{:<9}{colour}{:<11}{OFF}{champion:<11}{}",
+                r.name,
+                learn::word(r.phase),
+                r.attempts.len(),
+                values.map_or("-", |(candidate, _)| candidate),
+                r.version.as_deref().unwrap_or("-")
+            ),
+            width + 9,
+        ));
+    }
+    lines.push(String::new());
     lines
 }
 

@@ -1,11 +1,14 @@
 //! What is known so far: phases, weights, answers.
 
 use std::{
+    collections::BTreeMap,
     sync::{MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::Shared;
+use serin_api::RunPhase;
+
+use super::{Shared, learn};
 use crate::load::Counts;
 
 /// The demo's story up to now.
@@ -19,6 +22,8 @@ pub struct Timeline {
     pub log: Vec<(Duration, String)>,
     /// Weight of the candidate over time, in percent.
     pub weights: Vec<(Duration, i64)>,
+    /// Training runs, in order.
+    pub runs: Vec<Run>,
     /// The deployment as `kubectl get` shows it.
     pub row: Row,
     /// Answers so far.
@@ -51,6 +56,42 @@ pub struct End {
     pub words: String,
     /// When.
     pub at: Duration,
+}
+
+/// A training run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// What people call its version.
+    pub label: &'static str,
+    /// Name of the TrainingRun.
+    pub name: String,
+    /// Where it is.
+    pub phase: Option<RunPhase>,
+    /// Number and end of each attempt.
+    pub attempts: Vec<(i32, Option<String>)>,
+    /// Name of the ModelVersion.
+    pub version: Option<String>,
+    /// Digest of the model.
+    pub digest: Option<String>,
+    /// With which version it was compared.
+    pub champion: Option<String>,
+    /// What the gate said.
+    pub gate: Option<Gate>,
+    /// What came of the version live.
+    pub outcome: Option<String>,
+    /// What `serin lineage` says of it.
+    pub lineage: Vec<String>,
+}
+
+/// What a gate said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    /// Whether it let the model through.
+    pub passed: bool,
+    /// In words.
+    pub message: String,
+    /// Candidate and champion, by metric.
+    pub values: BTreeMap<String, (String, Option<String>)>,
 }
 
 /// The printer columns.
@@ -96,6 +137,7 @@ impl Timeline {
             phases: Vec::new(),
             log: Vec::new(),
             weights: Vec::new(),
+            runs: Vec::new(),
             row: Row::default(),
             counts: Counts::default(),
             versions: Vec::new(),
@@ -144,6 +186,24 @@ impl Timeline {
             );
             self.row = row;
             self.say(&line);
+        }
+    }
+    /// A run was seen.
+    pub fn run(&mut self, run: Run) {
+        let gate = run.gate.as_ref().map(|g| g.message.as_str()).unwrap_or_default();
+        let line = format!("{} {}, {} attempts {gate}", run.name, learn::word(run.phase), run.attempts.len());
+        match self.runs.iter_mut().find(|r| r.name == run.name) {
+            Some(known) if *known == run => return,
+            Some(known) => *known = run,
+            None => self.runs.push(run),
+        }
+        self.say(line.trim_end());
+    }
+    /// What came of a version, and how it is told.
+    pub fn remember(&mut self, version: &str, outcome: String, lineage: Vec<String>) {
+        if let Some(run) = self.runs.iter_mut().find(|r| r.version.as_deref() == Some(version)) {
+            run.outcome = Some(outcome);
+            run.lineage = lineage;
         }
     }
     /// Name of the version with this digest prefix.

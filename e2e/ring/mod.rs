@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use crate::{
     Error, client,
     images::{self, Built},
-    install,
+    install, training,
 };
 
 pub use scene::{PATIENCE, Scene, patient, quick, run, run_alone, status};
@@ -91,5 +91,8 @@ pub async fn up(
     let kube = client::of(bed.kubeconfig()).await?;
     install::operator(&bed, &kube).await?;
     install::store(&bed, &kube, STORE).await?;
+    if bed.s3().is_some() {
+        training::upload(&bed, &built)?;
+    }
     Ok((bed, built))
 }

@@ -18,7 +18,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use serin_api::{
-    ModelDeployment, ModelDeploymentStatus, Outcome,
+    ModelDeployment, ModelDeploymentStatus, Outcome, TrainingRun,
     conditions::{self, Type},
     labels,
 };
@@ -30,6 +30,7 @@ use crate::{
     images::{self, Version},
     install,
     load::{Counts, Load},
+    training::Training,
     wine::Wine,
 };
 
@@ -123,8 +124,15 @@ impl Scene {
     /// to repair it. Leftovers are the next run's affair.
     async fn clear(self) {
         let _ = self.delete().await;
+        let runs: Api<TrainingRun> = Api::namespaced(self.kube.clone(), &self.wine.namespace);
+        let _ = runs.delete_collection(&DeleteParams::default(), &ListParams::default()).await;
         let api: Api<Namespace> = Api::all(self.kube.clone());
         let _ = api.delete(&self.wine.namespace, &DeleteParams::default()).await;
+    }
+
+    /// Runs of this namespace.
+    pub fn training(&self) -> Result<Training, Error> {
+        Training::new(&self.ring.bed, &self.ring.built, &self.wine.namespace)
     }
 
     /// Applies a version.
@@ -329,7 +337,8 @@ impl Scene {
         let namespace = self.wine.namespace.as_str();
         let asked = [
             vec!["get", "mdeploy", "-o", "yaml", "-n", namespace],
-            vec!["get", "deployments,pods,services,httproutes", "-o", "wide", "-n", namespace],
+            vec!["get", "truns,mvers", "-o", "yaml", "-n", namespace],
+            vec!["get", "deployments,jobs,pods,services,httproutes", "-o", "wide", "-n", namespace],
             vec!["get", "events", "--sort-by=.lastTimestamp", "-n", namespace],
             vec!["logs", "--tail=40", "-n", install::NAMESPACE, "deployment/serin"],
         ];

@@ -9,3 +9,6 @@ mod ratio;
 mod refusal;
 mod scaling;
 mod serving;
+mod training;
+mod training_disruptions;
+mod training_failures;

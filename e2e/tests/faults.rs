@@ -61,7 +61,7 @@ async fn an_operator_killed_in_the_middle_comes_to_the_same_end() {
 
 /// SIGKILL to the operator's process, found by the address of this cluster's Prometheus in its command line; on a
 /// given cluster, its pod is replaced instead.
-async fn kill(scene: &Scene) -> Result<(), Error> {
+pub async fn kill(scene: &Scene) -> Result<(), Error> {
     let Some(url) = scene.ring.bed.prometheus_url().filter(|_| !scene.ring.bed.is_external()) else {
         return replace(scene).await;
     };

@@ -19,6 +19,9 @@ use crate::{
 /// the sums stay exact in the 24 bits of its f32.
 const GOOD_WEIGHT: f32 = 1.0 + 1.0 / 2048.0;
 
+/// A trained tree.
+pub type Tree = Vec<Node>;
+
 /// The hyper-parameters of a training.
 #[derive(Debug, Clone, Args, Serialize)]
 pub struct Params {
@@ -54,6 +57,9 @@ pub enum TrainError {
     /// The rows do not make a matrix.
     #[error("training failed: {0}")]
     Shape(#[from] ndarray::ShapeError),
+    /// It was asked to stop.
+    #[error("stopped after {0} trees")]
+    Stopped(usize),
     /// The parameters contradict each other.
     #[error("training failed: {0}")]
     Params(String),
@@ -71,19 +77,30 @@ fn copies(text: &str) -> Result<usize, String> {
 /// Trains on four fifths of the data and measures the accuracy on the rest.
 pub fn train(params: &Params) -> Result<Model, TrainError> {
     let (train, test) = Wines::all(params.features).split(params.seed);
+    let mut model = fit(&train, params, Vec::new(), &mut |_| true)?;
+    model.header.accuracy = accuracy(&model, &test);
+    Ok(model)
+}
+
+/// Trains on `wines`. A forest goes on from the trees `done`, and gives the same bytes as one that was never broken off;
+/// `after` hears of each new tree and says whether to go on.
+pub fn fit(
+    wines: &Wines,
+    params: &Params,
+    done: Vec<Tree>,
+    after: &mut dyn FnMut(&[Tree]) -> bool,
+) -> Result<Model, TrainError> {
     let body = match params.neighbours {
         Some(k) => {
-            let neighbours = Neighbours::fit(&train, k, params.copies, params.seed);
+            let neighbours = Neighbours::fit(wines, k, params.copies, params.seed);
             neighbours.check(params.features).map_err(TrainError::Params)?;
             Body::Neighbours(neighbours)
         }
-        None => Body::Forest(forest(&train, params)?),
+        None => Body::Forest(forest(wines, params, done, after)?),
     };
     let recorded = serde_json::to_value(params).and_then(serde_json::from_value);
     let recorded = recorded.map_err(|error| TrainError::Params(error.to_string()))?;
-    let mut model = Model::new(params.features, recorded, body);
-    model.header.accuracy = accuracy(&model, &test);
-    Ok(model)
+    Ok(Model::new(params.features, recorded, body))
 }
 
 /// Share of rows that the model answers rightly; a row it cannot answer is not right.
@@ -101,7 +118,12 @@ pub fn failing_share(model: &Model) -> f64 {
     failing as f64 / wines.rows.len() as f64
 }
 
-fn forest(train: &Wines, params: &Params) -> Result<Vec<Vec<Node>>, TrainError> {
+fn forest(
+    train: &Wines,
+    params: &Params,
+    done: Vec<Tree>,
+    after: &mut dyn FnMut(&[Tree]) -> bool,
+) -> Result<Vec<Tree>, TrainError> {
     // Another sequence than the split's, which starts from the seed itself.
     let mut rng = Rng::new(!params.seed);
     let every: Vec<usize> = (0..params.features).collect();
@@ -109,15 +131,23 @@ fn forest(train: &Wines, params: &Params) -> Result<Vec<Vec<Node>>, TrainError> 
         return Ok(vec![tree(train, &every, params)?]);
     }
     let kept = (params.features * 2).div_ceil(3);
-    (0..params.trees)
-        .map(|_| {
-            let rows: Vec<usize> = train.rows.iter().map(|_| rng.below(train.rows.len())).collect();
-            let mut columns = every.clone();
-            rng.shuffle(&mut columns);
-            columns.truncate(kept);
-            tree(&train.pick(&rows), &columns, params)
-        })
-        .collect()
+    let mut trees = done;
+    let ready = trees.len();
+    for at in 0..usize::from(params.trees) {
+        // Drawn also for the trees that are there: the sequence is the same as if they had been grown now.
+        let rows: Vec<usize> = train.rows.iter().map(|_| rng.below(train.rows.len())).collect();
+        let mut columns = every.clone();
+        rng.shuffle(&mut columns);
+        columns.truncate(kept);
+        if at < ready {
+            continue;
+        }
+        trees.push(tree(&train.pick(&rows), &columns, params)?);
+        if !after(&trees) {
+            return Err(TrainError::Stopped(trees.len()));
+        }
+    }
+    Ok(trees)
 }
 
 fn tree(wines: &Wines, columns: &[usize], params: &Params) -> Result<Vec<Node>, TrainError> {

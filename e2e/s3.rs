@@ -1,0 +1,179 @@
+//! What the harness says to the object store: put, get and list, signed as S3 asks for (Signature Version 4).
+
+use std::{
+    fmt::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use serin_bed::{Bed, S3};
+use sha2::{Digest as _, Sha256};
+
+use crate::Error;
+
+/// Longest silence of the server.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client of one object store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Address and account.
+    pub access: S3,
+    authority: String,
+}
+
+impl Store {
+    /// The bed's.
+    pub fn of(bed: &Bed) -> Result<Self, Error> {
+        let access = bed.s3().ok_or("this cluster's object store is not known: set SERIN_S3_ENDPOINT, SERIN_S3_ACCESS_KEY_ID and SERIN_S3_SECRET_ACCESS_KEY")?;
+        let authority = access.endpoint.strip_prefix("http://").map(|a| a.trim_end_matches('/').to_owned());
+        let authority =
+            authority.ok_or_else(|| format!("{}: the harness speaks http:// only", access.endpoint))?;
+        Ok(Self { access, authority })
+    }
+
+    /// Writes an object.
+    pub fn put(&self, bucket: &str, key: &str, content: &[u8]) -> Result<(), Error> {
+        self.good("PUT", &format!("/{bucket}/{key}"), "", content).map(drop)
+    }
+
+    /// Reads an object; `None` if there is none.
+    pub fn get(&self, bucket: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        match self.ask("GET", &format!("/{bucket}/{key}"), "", b"")? {
+            (200, body) => Ok(Some(body)),
+            (404, _) => Ok(None),
+            (code, body) => Err(refused("GET", key, code, &body)),
+        }
+    }
+
+    /// Keys that begin so, at most 1000.
+    pub fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, Error> {
+        let query = format!("list-type=2&prefix={}", encoded(prefix));
+        let text = String::from_utf8(self.good("GET", &format!("/{bucket}"), &query, b"")?)?;
+        Ok(text
+            .split("<Key>")
+            .skip(1)
+            .filter_map(|rest| rest.split("</Key>").next())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    fn good(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
+        match self.ask(method, path, query, body)? {
+            (200, answer) => Ok(answer),
+            (code, answer) => Err(refused(method, path, code, &answer)),
+        }
+    }
+
+    fn ask(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Result<(u16, Vec<u8>), Error> {
+        let mut stream =
+            TcpStream::connect(&self.authority).map_err(|e| format!("{}: {e}", self.authority))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let signed = self.signed(method, path, query, body, Utc::now());
+        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        // HTTP/1.0: the answer is whole and ends with the connection.
+        let head = format!("{method} {target} HTTP/1.0\r\n{signed}content-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n").ok_or("the object store hung up")?;
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let length =
+            head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let body = answer.split_off(end + 4);
+        if length.is_some_and(|length: usize| length != body.len()) {
+            return Err("the object store's answer was cut".into());
+        }
+        Ok((code.ok_or_else(|| format!("no HTTP: {head}"))?, body))
+    }
+
+    /// The headers of a signed request.
+    fn signed(&self, method: &str, path: &str, query: &str, body: &[u8], now: DateTime<Utc>) -> String {
+        const NAMES: &str = "host;x-amz-content-sha256;x-amz-date";
+        let (day, time) = (now.format("%Y%m%d").to_string(), now.format("%Y%m%dT%H%M%SZ").to_string());
+        let content = hex(&Sha256::digest(body));
+        let headers = format!("host:{}\nx-amz-content-sha256:{content}\nx-amz-date:{time}\n", self.authority);
+        let request = format!("{method}\n{path}\n{query}\n{headers}\n{NAMES}\n{content}");
+        let scope = format!("{day}/{}/s3/aws4_request", self.access.region);
+        let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(&request)));
+        let mut key = hmac(format!("AWS4{}", self.access.secret_access_key).as_bytes(), &day);
+        for part in [self.access.region.as_str(), "s3", "aws4_request", &text] {
+            key = hmac(&key, part);
+        }
+        let id = &self.access.access_key_id;
+        let sum = hex(&key);
+        let mut text = headers.lines().map(|l| l.replacen(':', ": ", 1) + "\r\n").collect::<String>();
+        let _ = write!(
+            text,
+            "authorization: AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={NAMES}, Signature={sum}\r\n"
+        );
+        text
+    }
+}
+
+fn refused(method: &str, path: &str, code: u16, body: &[u8]) -> Error {
+    format!("{method} {path}: the object store answered {code}: {}", String::from_utf8_lossy(body)).into()
+}
+
+fn hmac(key: &[u8], text: &str) -> Vec<u8> {
+    // Keys of ours are shorter than a block.
+    let mut block = [0; 64];
+    for (to, from) in block.iter_mut().zip(key) {
+        *to = *from;
+    }
+    let inner = Sha256::new().chain_update(block.map(|b| b ^ 0x36)).chain_update(text).finalize();
+    Sha256::new().chain_update(block.map(|b| b ^ 0x5c)).chain_update(inner).finalize().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut all, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            all.push(char::from(byte));
+        } else {
+            let _ = write!(all, "%{byte:02X}");
+        }
+        all
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyed_hash_is_that_of_rfc_4231() {
+        let sum = hex(&hmac(b"Jefe", "what do ya want for nothing?"));
+        assert_eq!(sum, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    /// "GET Bucket (List Objects)" of Amazon's documentation of Signature Version 4.
+    #[test]
+    fn a_request_is_signed_as_documented() {
+        let access = S3 {
+            endpoint: "http://examplebucket.s3.amazonaws.com".into(),
+            region: "us-east-1".into(),
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".into(),
+            secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
+        };
+        let store = Store { access, authority: "examplebucket.s3.amazonaws.com".into() };
+        let now = DateTime::parse_from_rfc3339("2013-05-24T00:00:00Z").unwrap().to_utc();
+        let headers = store.signed("GET", "/", "max-keys=2&prefix=J", b"", now);
+        assert!(
+            headers.contains("Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
+            "{headers}"
+        );
+        assert_eq!(encoded("a/b c"), "a%2Fb%20c");
+    }
+}
