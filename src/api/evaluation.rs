@@ -58,8 +58,16 @@ fn hour() -> i64 {
 }
 
 /// Conditions of which each must hold. What is missing, stale or no number fails.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.whenNoChampion != 'RequireAbsolute' || self.metrics.exists(m, has(m.min) || has(m.max)) || (has(self.slices) && self.slices.exists(s, has(s.min) || has(s.max)))")
+        .message("whenNoChampion RequireAbsolute needs a min or a max, or the first version would pass unjudged; add one, or choose Reject"),
+    validation = Rule::new("!has(self.requireLevel) || self.requireLevel in ['Traceable', 'Pinned']")
+        .message("requireLevel Replayed and Identical cannot be reached by a new version: ask for Pinned, and replay it with replayOf").field_path(".requireLevel"),
+    validation = Rule::new("!has(self.slices) || self.slices.all(a, self.slices.exists_one(b, a.slice == b.slice && a.metric == b.metric))")
+        .message("a metric of a slice stands twice").field_path(".slices"),
+)]
 pub struct Gate {
     /// On all of the data.
     #[schemars(length(min = 1, max = 12), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -82,6 +90,8 @@ pub struct Gate {
 #[x_kube(
     validation = Rule::new("has(self.min) || has(self.max) || has(self.minImprovement) || has(self.maxRegression)")
         .message("a metric of a gate says what it must reach: min, max, minImprovement or maxRegression"),
+    validation = Rule::new("!has(self.maxRegression) || !self.maxRegression.startsWith('-')")
+        .message("maxRegression is not below zero; what must be better is asked for with minImprovement").field_path(".maxRegression"),
 )]
 pub struct GateMetric {
     /// Name, as the evaluation reports it.
@@ -115,6 +125,8 @@ pub struct GateMetric {
 #[x_kube(
     validation = Rule::new("has(self.min) || has(self.max) || has(self.maxRegression)")
         .message("a slice of a gate says what it must reach: min, max or maxRegression"),
+    validation = Rule::new("!has(self.maxRegression) || !self.maxRegression.startsWith('-')")
+        .message("maxRegression is not below zero; what must be better is asked for with minImprovement").field_path(".maxRegression"),
 )]
 pub struct GateSlice {
     /// Name of the part, as the evaluation reports it.

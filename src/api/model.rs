@@ -87,6 +87,8 @@ impl Layout {
         .message("uri must start with https://, http://, s3://, gs://, az:// or pvc:// (pvc://CLAIM/PATH)").field_path(".uri"),
     validation = Rule::new("!self.uri.contains('/../') && !self.uri.endsWith('/..')")
         .message("uri must not contain '..' as a path segment").field_path(".uri"),
+    validation = Rule::new("self.uri.startsWith('http') || self.uri.matches('^[a-z0-9]+://[^/]+/[^/].*$')")
+        .message("uri names a bucket, container or claim, and something in it: s3://BUCKET/KEY, pvc://CLAIM/PATH").field_path(".uri"),
     validation = Rule::new("!self.uri.startsWith('pvc://') || self.uri.matches('^pvc://[a-z0-9]([a-z0-9-]*[a-z0-9])?/[^/].*$')")
         .message("a claim is written pvc://CLAIM/PATH, for example pvc://models/wine/v3.json").field_path(".uri"),
 )]

@@ -38,8 +38,10 @@ use crate::{Dataset, Digest, EvaluationRecord, Launcher, Layout, Level, Outcome,
 #[kube(validation = Rule::new("self.metadata.name.size() <= 63").message("the name of a ModelVersion has at most 63 characters: it is a label value"))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.origin == 'Imported' || has(self.build)")
-        .message("a version that was trained says how: build is missing").field_path(".build"),
+    validation = Rule::new("self.origin == 'Imported' || (has(self.build) && has(self.inputsDigest))")
+        .message("a version that was trained says how: build and inputsDigest are missing").field_path(".build"),
+    validation = Rule::new("self.origin == 'Trained' || (!has(self.build) && !has(self.inputsDigest))")
+        .message("an imported version has no build and no inputsDigest: Serin did not make it").field_path(".build"),
 )]
 pub struct ModelVersionSpec {
     /// Name of the model.
@@ -81,6 +83,8 @@ pub enum Origin {
         .message("uri must start with https://, http://, s3://, gs://, az:// or pvc://").field_path(".uri"),
     validation = Rule::new("!self.uri.contains('/../') && !self.uri.endsWith('/..')")
         .message("uri must not contain '..' as a path segment").field_path(".uri"),
+    validation = Rule::new("self.uri.startsWith('http') || self.uri.matches('^[a-z0-9]+://[^/]+/[^/].*$')")
+        .message("uri names a bucket, container or claim, and something in it: s3://BUCKET/KEY, pvc://CLAIM/PATH").field_path(".uri"),
 )]
 pub struct ModelFiles {
     /// The file, or the manifest of a folder.

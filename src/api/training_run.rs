@@ -41,6 +41,12 @@ use crate::{
         .message("parameters are not changed once the run is there: make another run"),
     validation = Rule::new("has(self.managedBy) == has(oldSelf.managedBy) && (!has(self.managedBy) || self.managedBy == oldSelf.managedBy)")
         .message("managedBy is not changed once the run is there"),
+    validation = Rule::new("!has(self.evaluation) || !has(self.evaluation.gate.requireLevel) || self.evaluation.gate.requireLevel == 'Traceable' || (has(self.source) && !(has(self.source.dirty) && self.source.dirty))")
+        .message("evaluation.gate.requireLevel Pinned asks for source without changes that are in no commit").field_path(".source"),
+    validation = Rule::new("!has(self.evaluation) || !has(self.evaluation.gate.requireLevel) || self.evaluation.gate.requireLevel == 'Traceable' || self.trainer.image.matches('@sha256:[0-9a-f]{64}$')")
+        .message("evaluation.gate.requireLevel Pinned asks for trainer.image by digest: a tag can move").field_path(".trainer.image"),
+    validation = Rule::new("!has(self.evaluation) || !has(self.evaluation.gate.requireLevel) || self.evaluation.gate.requireLevel == 'Traceable' || !has(self.trainer.env) || !self.trainer.env.exists(e, has(e.configMapKeyRef))")
+        .message("evaluation.gate.requireLevel Pinned asks for trainer.env without ConfigMaps: they can change").field_path(".trainer.env"),
 )]
 pub struct TrainingRunSpec {
     /// Name of the model: versions are named `MODEL-HASH`.
@@ -234,6 +240,10 @@ pub enum Launcher {
         .message("uri must start with https://, http://, s3://, gs://, az:// or pvc://").field_path(".uri"),
     validation = Rule::new("!self.uri.contains('/../') && !self.uri.endsWith('/..')")
         .message("uri must not contain '..' as a path segment").field_path(".uri"),
+    validation = Rule::new("self.uri.startsWith('http') || self.uri.matches('^[a-z0-9]+://[^/]+/[^/].*$')")
+        .message("uri names a bucket, container or claim, and something in it: s3://BUCKET/KEY, pvc://CLAIM/PATH").field_path(".uri"),
+    validation = Rule::new("!self.uri.endsWith('/')")
+        .message("uri names a file, not a folder").field_path(".uri"),
 )]
 pub struct Dataset {
     /// Folder name below `$SERIN_DATA_DIR`.
@@ -272,6 +282,8 @@ pub struct BaseModel {
         .message("uri must start with s3://, gs://, az:// or pvc://").field_path(".uri"),
     validation = Rule::new("!self.uri.contains('/../') && !self.uri.endsWith('/..')")
         .message("uri must not contain '..' as a path segment").field_path(".uri"),
+    validation = Rule::new("self.uri.startsWith('http') || self.uri.matches('^[a-z0-9]+://[^/]+/[^/].*$')")
+        .message("uri names a bucket, container or claim, and something in it: s3://BUCKET/KEY, pvc://CLAIM/PATH").field_path(".uri"),
 )]
 pub struct Output {
     /// `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `pvc://CLAIM/PATH`.
