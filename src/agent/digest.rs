@@ -4,10 +4,20 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A SHA-256 digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// Of these bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(<sha2::Sha256 as sha2::Digest>::digest(bytes).into())
+    }
+
+    /// The 64 hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.to_string().split_off("sha256:".len())
+    }
+
     /// The digest a hasher has arrived at.
     pub fn of(hasher: sha2::Sha256) -> Self {
         Self(sha2::Digest::finalize(hasher).into())

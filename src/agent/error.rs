@@ -10,8 +10,7 @@ use crate::digest::Digest;
 pub enum FetchError {
     /// The object is complete, but not the expected one.
     #[error(
-        "digest mismatch: expected {expected}, got {got}; the object at {uri} changed or the digest in \
-         spec.model.artifact is wrong"
+        "digest mismatch: expected {expected}, got {got}; the object at {uri} changed or the digest in {named} is wrong"
     )]
     DigestMismatch {
         /// As demanded.
@@ -20,12 +19,16 @@ pub enum FetchError {
         got: Digest,
         /// Where from.
         uri: String,
+        /// What the user calls it.
+        named: String,
     },
     /// The server will not give the object.
-    #[error("{uri}: {reason}; check the uri in spec.model.artifact")]
+    #[error("{uri}: {reason}; check the uri in {named}")]
     Refused {
         /// Where from.
         uri: String,
+        /// What the user calls it.
+        named: String,
         /// What the server or the file system said.
         reason: String,
     },
@@ -42,12 +45,12 @@ pub enum FetchError {
         got: u64,
     },
     /// The object is, or claims to be, too large.
-    #[error(
-        "{uri} is larger than the {limit} bytes allowed; raise the limit or check the uri in spec.model.artifact"
-    )]
+    #[error("{uri} is larger than the {limit} bytes allowed; raise the limit or check the uri in {named}")]
     TooLarge {
         /// Where from.
         uri: String,
+        /// What the user calls it.
+        named: String,
         /// Bytes allowed.
         limit: u64,
     },
@@ -79,7 +82,7 @@ impl FetchError {
             Self::Network { .. } | Self::Client(_) => 5,
             Self::TooLarge { .. } => 6,
             Self::Output { .. } | Self::Runtime(_) => 7,
-            Self::Terminated => super::TERMINATED,
+            Self::Terminated => crate::TERMINATED,
         }
     }
 }

@@ -1,38 +1,47 @@
 //! Fetching: check what is there, transfer with retries, verify, publish.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reqwest::Url;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::cache;
+use crate::copy::copy;
 use crate::digest::Digest;
 use crate::error::FetchError;
 use crate::http::{self, Download, Outcome};
-use crate::output::{self, CHUNK, Partial};
-use crate::progress::Progress;
-use crate::source::Source;
-
-/// Attempts in a row without a new byte before giving up.
-const ATTEMPTS: u32 = 8;
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+use crate::output::{self, Partial};
+use crate::ranges::Ranges;
+use crate::retry::Patience;
+use crate::source::{Claim, Location, Source};
+use crate::stores::Stores;
 
 /// What to fetch.
+#[derive(Clone)]
 pub struct Request {
     /// Where from.
     pub source: Source,
     /// What it must be.
     pub digest: Digest,
+    /// Its size, if something says so already.
+    pub size: Option<u64>,
     /// Where to.
     pub output: PathBuf,
     /// Largest size allowed.
     pub max_bytes: u64,
     /// Time allowed for everything.
     pub timeout: Duration,
-    /// Pause after the first failed attempt; it doubles with each further one.
-    pub first_pause: Duration,
+    /// How often to try again, and when.
+    pub patience: Patience,
+    /// Where the user named it, for messages.
+    pub named: String,
+    /// Object stores.
+    pub stores: Arc<Stores>,
+    /// Folder of what was fetched on this node before.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Request {
@@ -40,52 +49,63 @@ impl Default for Request {
         Self {
             source: Source::default(),
             digest: Digest::default(),
+            size: None,
             output: PathBuf::new(),
             max_bytes: u64::MAX,
             timeout: Duration::from_hours(1),
-            first_pause: Duration::from_secs(1),
+            patience: Patience::default(),
+            named: "spec.model.artifact".into(),
+            stores: Arc::default(),
+            cache: None,
         }
     }
 }
 
+/// A file that is as complete as it will get, and why it is not all of it.
+type Transferred = Result<(Partial, Result<(), FetchError>), FetchError>;
+
 /// Fetches, verifies and publishes, within the time allowed.
-///
-/// Files are read and written with blocking calls: nothing else runs in this process, and time limits are checked
-/// between chunks.
 pub async fn fetch(request: &Request) -> Result<(), FetchError> {
     let deadline = Instant::now() + request.timeout;
-    let mut partial = loop {
-        if output::is_complete(&request.output, &request.digest)? {
+    let partial = loop {
+        let (output, digest) = (request.output.clone(), request.digest);
+        if blocking(move || output::is_complete(&output, &digest)).await? {
             eprintln!("{} has {} already", request.output.display(), request.digest);
             return Ok(());
         }
-        if let Some(partial) = Partial::open(&request.output, &request.digest)? {
+        if let Some(folder) = request.cache.clone() {
+            let (output, digest) = (request.output.clone(), request.digest);
+            if blocking(move || cache::take(&folder, &digest, &output)).await? {
+                eprintln!("{}: {} from the cache", request.output.display(), request.digest);
+                return Ok(());
+            }
+        }
+        let (output, digest) = (request.output.clone(), request.digest);
+        if let Some(partial) = blocking(move || Partial::open(&output, &digest)).await? {
             break partial;
         }
         if Instant::now() >= deadline {
-            return Err(out_of_time(request, 0, "another process is writing the output"));
+            return Err(request.out_of_time(0, "another process is writing the output"));
         }
-        sleep(request.first_pause).await;
+        sleep(request.patience.first_pause).await;
     };
 
-    let fetched = match &request.source {
-        Source::Http(url) => {
-            let mut trouble = None;
-            let transfer = download(request, url, &mut partial, &mut trouble);
-            let done = tokio::time::timeout_at(deadline, transfer).await;
-            done.unwrap_or_else(|_| {
-                // Why it took so long says more than that it did.
-                let reason = trouble.map_or("the time is up".into(), |t| format!("{t}; the time is up"));
-                Err(out_of_time(request, partial.bytes(), &reason))
-            })
+    let (partial, fetched) = match &request.source {
+        Source::Http(url) => from_server(request, url, partial, deadline).await?,
+        Source::Store(location) => from_store(request, location, partial, deadline).await?,
+        Source::File(file) | Source::Claim(Claim { file, .. }) => {
+            verified(request, copy(request, file, partial, deadline).await?)
         }
-        Source::File(path) => copy(request, path, &mut partial, deadline).await,
     };
     match fetched {
         Ok(()) => {
             let bytes = partial.bytes();
-            partial.publish()?;
+            blocking(move || partial.publish()).await?;
             eprintln!("{}: {bytes} bytes, {}", request.output.display(), request.digest);
+            if let Some(folder) = request.cache.clone() {
+                let (output, digest) = (request.output.clone(), request.digest);
+                blocking(move || Ok(cache::keep(&folder, &digest, &output))).await?;
+            }
             Ok(())
         }
         Err(error) => {
@@ -98,6 +118,18 @@ pub async fn fetch(request: &Request) -> Result<(), FetchError> {
     }
 }
 
+async fn from_server(request: &Request, url: &Url, mut partial: Partial, deadline: Instant) -> Transferred {
+    let mut trouble = None;
+    let transfer = download(request, url, &mut partial, &mut trouble);
+    let done = timeout_at(deadline, transfer).await;
+    let done = done.unwrap_or_else(|_| {
+        // Why it took so long says more than that it did.
+        let reason = trouble.map_or("the time is up".into(), |t| format!("{t}; the time is up"));
+        Err(request.out_of_time(partial.bytes(), &reason))
+    });
+    Ok((partial, done))
+}
+
 /// Attempts until the object is complete and right, or hopeless. `trouble` is what the last attempt failed of.
 async fn download(
     request: &Request,
@@ -106,7 +138,7 @@ async fn download(
     trouble: &mut Option<String>,
 ) -> Result<(), FetchError> {
     let client = http::client()?;
-    let mut download = Download::new(&client, url, request.source.to_string(), request.max_bytes);
+    let mut download = Download::new(&client, url, request);
     let mut attempts = 0;
     let mut resumed = partial.bytes() > 0;
     let mut second_chance = true;
@@ -121,7 +153,7 @@ async fn download(
                 }
                 // Parts of two versions, or a body of unknown length cut short, are no proof of a wrong object.
                 if !(second_chance && (resumed || !certain)) {
-                    return Err(mismatch(request, got));
+                    return Err(request.mismatch(got));
                 }
                 eprintln!(
                     "digest mismatch after a transfer in parts or of unknown length; fetching it all again"
@@ -132,12 +164,11 @@ async fn download(
             }
             Outcome::Retry(reason) => {
                 attempts = if partial.bytes() > before { 1 } else { attempts + 1 };
-                if attempts >= ATTEMPTS {
+                if attempts >= request.patience.attempts {
                     let got = partial.bytes();
                     return Err(FetchError::Network { uri: request.source.to_string(), reason, got });
                 }
-                let pause =
-                    request.first_pause.saturating_mul(1 << (attempts - 1).min(16)).min(LONGEST_PAUSE);
+                let pause = request.patience.pause(attempts);
                 eprintln!(
                     "{reason}; {} bytes so far, again in {:.1} s",
                     partial.bytes(),
@@ -151,56 +182,89 @@ async fn download(
     }
 }
 
-async fn copy(
+async fn from_store(
     request: &Request,
-    path: &Path,
-    partial: &mut Partial,
+    location: &Location,
+    partial: Partial,
     deadline: Instant,
-) -> Result<(), FetchError> {
-    let uri = || request.source.to_string();
-    let unreadable = |error: std::io::Error| FetchError::Refused {
-        uri: uri(),
-        reason: match error.kind() {
-            ErrorKind::NotFound => "there is no such file".into(),
-            ErrorKind::IsADirectory => "is a directory, not a file".into(),
-            _ => error.to_string(),
-        },
+) -> Transferred {
+    let resumed = partial.bytes() > 0;
+    let opened = match timeout_at(deadline, Ranges::open(request, location)).await {
+        Ok(Ok(ranges)) => ranges,
+        Ok(Err(error)) => return Ok((partial, Err(error))),
+        Err(_) => return Ok((partial, Err(request.out_of_time(0, "the time is up")))),
     };
-    // Local reads are cheap: nothing is gained by going on from a part.
-    partial.restart()?;
-    let mut file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    let mut progress = Progress::new(0, Some(length));
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let count = match file.read(&mut buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(unreadable(error)),
-        };
-        if count == 0 {
-            break;
+    let transfer = async {
+        let (mut partial, fetched) = verified(request, opened.fetch(partial).await?);
+        if resumed && matches!(fetched, Err(FetchError::DigestMismatch { .. })) {
+            eprintln!("digest mismatch after a transfer in parts; fetching it all again");
+            partial.restart()?;
+            return Ok(verified(request, opened.fetch(partial).await?));
         }
-        if length.max(partial.bytes().saturating_add(count as u64)) > request.max_bytes {
-            return Err(FetchError::TooLarge { uri: uri(), limit: request.max_bytes });
-        }
-        partial.write(buffer.get(..count).unwrap_or_default())?;
-        progress.at(partial.bytes());
-        if Instant::now() >= deadline {
-            return Err(out_of_time(request, partial.bytes(), "the time is up"));
-        }
-        // Lets SIGTERM through.
-        tokio::task::yield_now().await;
+        Ok((partial, fetched))
+    };
+    match timeout_at(deadline, transfer).await {
+        Ok(transferred) => transferred,
+        // The file is with its writer, where it stays for the next run.
+        Err(_) => Err(request.out_of_time(opened.done.load(Ordering::Relaxed), "the time is up")),
     }
-    let got = partial.digest();
-    if got == request.digest { Ok(()) } else { Err(mismatch(request, got)) }
 }
 
-fn mismatch(request: &Request, got: Digest) -> FetchError {
-    FetchError::DigestMismatch { expected: request.digest, got, uri: request.source.to_string() }
+/// Checks the digest of what arrived whole.
+fn verified(
+    request: &Request,
+    (partial, fetched): (Partial, Result<(), FetchError>),
+) -> (Partial, Result<(), FetchError>) {
+    let checked = fetched.and_then(|()| match partial.digest() {
+        got if got == request.digest => Ok(()),
+        got => Err(request.mismatch(got)),
+    });
+    (partial, checked)
 }
 
-fn out_of_time(request: &Request, got: u64, reason: &str) -> FetchError {
-    let reason = format!("{reason} after {} s", request.timeout.as_secs());
-    FetchError::Network { uri: request.source.to_string(), reason, got }
+/// Work with files that takes its time, beside the transfers.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
+) -> Result<T, FetchError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| FetchError::Runtime(std::io::Error::other(error)))?
+}
+
+impl Request {
+    /// The same, of another object.
+    pub fn of(&self, source: Source, digest: Digest, size: Option<u64>, output: &Path) -> Self {
+        let max_bytes = size.unwrap_or(self.max_bytes).min(self.max_bytes);
+        Self { source, digest, size, max_bytes, output: output.to_owned(), ..self.clone() }
+    }
+
+    /// Complete, but not the expected object.
+    pub fn mismatch(&self, got: Digest) -> FetchError {
+        FetchError::DigestMismatch {
+            expected: self.digest,
+            got,
+            uri: self.source.to_string(),
+            named: self.named.clone(),
+        }
+    }
+
+    /// Not to be had.
+    pub fn refused(&self, reason: String) -> FetchError {
+        FetchError::Refused { uri: self.source.to_string(), named: self.named.clone(), reason }
+    }
+
+    /// Larger than allowed.
+    pub fn too_large(&self) -> FetchError {
+        FetchError::TooLarge {
+            uri: self.source.to_string(),
+            named: self.named.clone(),
+            limit: self.max_bytes,
+        }
+    }
+
+    /// Not in the time allowed.
+    pub fn out_of_time(&self, got: u64, reason: &str) -> FetchError {
+        let reason = format!("{reason} after {} s", self.timeout.as_secs());
+        FetchError::Network { uri: self.source.to_string(), reason, got }
+    }
 }

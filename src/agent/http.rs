@@ -6,9 +6,10 @@ use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE,
 };
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode, Url};
 
 use crate::error::FetchError;
+use crate::fetch::Request;
 use crate::output::Partial;
 use crate::progress::Progress;
 
@@ -30,20 +31,28 @@ pub enum Outcome {
     Failed(FetchError),
 }
 
-/// A client for this agent.
+/// A client for web servers.
 pub fn client() -> Result<Client, FetchError> {
+    build(Client::builder().redirect(Policy::custom(redirect)).read_timeout(READ_TIMEOUT))
+}
+
+/// A client for object stores, which send nobody elsewhere. Waiting is bounded where it is used: it differs between
+/// reading and writing.
+pub fn store_client() -> Result<Client, FetchError> {
+    build(Client::builder().redirect(Policy::none()))
+}
+
+fn build(builder: ClientBuilder) -> Result<Client, FetchError> {
     // The image has no certificates of its own. Those of a mounted bundle (SSL_CERT_FILE, or the usual places) are
     // accepted too: private authorities are the reason to mount one.
     let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
     let mounted = rustls_native_certs::load_native_certs().certs;
     let roots: Vec<Certificate> =
         public.chain(&mounted).filter_map(|der| Certificate::from_der(der).ok()).collect();
-    Client::builder()
+    builder
         .tls_certs_only(roots)
         .hickory_dns(true)
-        .redirect(Policy::custom(redirect))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
         .user_agent(concat!("serin-agent/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| FetchError::Client(chain(&error)))
@@ -70,15 +79,14 @@ fn redirect_problem(previous: &[Url], next: &Url) -> Option<String> {
 pub struct Download<'a> {
     client: &'a Client,
     url: &'a Url,
-    uri: String,
-    max_bytes: u64,
+    request: &'a Request,
     etag: Option<HeaderValue>,
 }
 
 impl<'a> Download<'a> {
-    /// Prepares to fetch `url`; `uri` is how messages call it.
-    pub fn new(client: &'a Client, url: &'a Url, uri: String, max_bytes: u64) -> Self {
-        Self { client, url, uri, max_bytes, etag: None }
+    /// Prepares to fetch `url` as `request` says.
+    pub fn new(client: &'a Client, url: &'a Url, request: &'a Request) -> Self {
+        Self { client, url, request, etag: None }
     }
 
     /// Fetches what `partial` lacks.
@@ -101,7 +109,7 @@ impl<'a> Download<'a> {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_redirect() || error.is_builder() => {
-                return Err(self.refused(chain(&error.without_url())));
+                return Err(self.request.refused(chain(&error.without_url())));
             }
             Err(error) => return Ok(Outcome::Retry(chain(&error.without_url()))),
         };
@@ -124,7 +132,7 @@ impl<'a> Download<'a> {
             _ if status.is_server_error() => {
                 return Ok(Outcome::Retry(format!("the server answered {status}")));
             }
-            _ => return Err(self.refused(format!("the server answered {status}"))),
+            _ => return Err(self.request.refused(format!("the server answered {status}"))),
         }
         if let Some(etag) = strong_etag(response.headers()) {
             self.etag = Some(etag);
@@ -134,15 +142,15 @@ impl<'a> Download<'a> {
 
     async fn receive(&self, mut response: Response, partial: &mut Partial) -> Result<Outcome, FetchError> {
         let total = response.content_length().map(|rest| rest.saturating_add(partial.bytes()));
-        if total.is_some_and(|total| total > self.max_bytes) {
-            return Err(self.too_large());
+        if total.is_some_and(|total| total > self.request.max_bytes) {
+            return Err(self.request.too_large());
         }
         let mut progress = Progress::new(partial.bytes(), total);
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
-                    if partial.bytes().saturating_add(chunk.len() as u64) > self.max_bytes {
-                        return Err(self.too_large());
+                    if partial.bytes().saturating_add(chunk.len() as u64) > self.request.max_bytes {
+                        return Err(self.request.too_large());
                     }
                     partial.write(&chunk)?;
                     progress.at(partial.bytes());
@@ -151,20 +159,12 @@ impl<'a> Download<'a> {
                     return Ok(Outcome::Retry("the body is shorter than announced".into()));
                 }
                 Ok(None) => {
-                    eprintln!("received {} bytes in {:.1} s", partial.bytes(), progress.seconds());
+                    progress.end(partial.bytes());
                     return Ok(Outcome::Complete { certain: total.is_some() });
                 }
                 Err(error) => return Ok(Outcome::Retry(chain(&error.without_url()))),
             }
         }
-    }
-
-    fn refused(&self, reason: String) -> FetchError {
-        FetchError::Refused { uri: self.uri.clone(), reason }
-    }
-
-    fn too_large(&self) -> FetchError {
-        FetchError::TooLarge { uri: self.uri.clone(), limit: self.max_bytes }
     }
 }
 
@@ -185,7 +185,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 }
 
 /// An error with its causes on one line; reqwest's own text leaves them out.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

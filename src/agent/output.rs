@@ -105,6 +105,12 @@ pub fn is_complete(output: &Path, digest: &Digest) -> Result<bool, FetchError> {
     Ok(Digest::of(hasher) == *digest)
 }
 
+/// Digest and size of a file.
+pub fn digest_of(path: &Path) -> io::Result<(Digest, u64)> {
+    let (hasher, bytes) = hash(&mut File::open(path)?)?;
+    Ok((Digest::of(hasher), bytes))
+}
+
 fn hash(file: &mut File) -> io::Result<(Sha256, u64)> {
     let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK]);
     loop {

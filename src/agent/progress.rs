@@ -31,9 +31,9 @@ impl Progress {
         }
     }
 
-    /// Seconds since the start.
-    pub fn seconds(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
+    /// Says how long it took.
+    pub fn end(&self, bytes: u64) {
+        eprintln!("received {bytes} bytes in {:.1} s", self.started.elapsed().as_secs_f64());
     }
 }
 

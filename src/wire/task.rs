@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// Environment variable with the pod's index in its Job, set by Kubernetes. Only index 0 publishes.
+pub const INDEX: &str = "JOB_COMPLETION_INDEX";
+
 /// A pod's task.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(tag = "kind", rename_all = "camelCase", deny_unknown_fields)]
@@ -14,7 +17,7 @@ pub enum Task {
     Evaluate(Evaluate),
 }
 
-/// One attempt of a training. `index` comes from `JOB_COMPLETION_INDEX`; only index 0 publishes.
+/// One attempt of a training. The pod's index comes from [`INDEX`].
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Train {

@@ -12,10 +12,11 @@ use tempfile::TempDir;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::digest::Digest;
-use crate::error::FetchError;
-use crate::fetch::{Request, fetch};
-use crate::source::Source;
+use serin_agent::digest::Digest;
+use serin_agent::error::FetchError;
+use serin_agent::fetch::{Request, fetch};
+use serin_agent::retry::Patience;
+use serin_agent::source::Source;
 
 const MODEL: &[u8] = b"weights, weights and a bias";
 
@@ -38,7 +39,7 @@ impl Bench {
             digest: digest_of(MODEL),
             output: directory.path().join("models/model.onnx"),
             timeout: Duration::from_secs(20),
-            first_pause: Duration::from_millis(1),
+            patience: Patience { first_pause: Duration::from_millis(1), ..Patience::default() },
             ..Request::default()
         };
         Self { directory, request }
@@ -197,7 +198,7 @@ async fn the_next_run_goes_on_where_the_last_one_was_stopped() {
     let short = answer(&format!("200 OK\r\nContent-Length: {length}"), &MODEL[..10]);
     let (uri, _served) = raw_server(vec![short]);
     let mut bench = Bench::new(&uri);
-    bench.request.first_pause = Duration::from_secs(30);
+    bench.request.patience.first_pause = Duration::from_secs(30);
     bench.request.timeout = Duration::from_millis(500);
     let (code, message) = bench.fails().await;
     assert_eq!(code, 5);
@@ -339,7 +340,7 @@ fn uris_and_digests_are_checked() {
     ] {
         assert_eq!(text.parse::<Source>().unwrap().to_string(), shown);
     }
-    for text in ["s3://b/m", "model.onnx", "file://host/m", ""] {
+    for text in ["ftp://b/m", "model.onnx", "file://host/m", ""] {
         assert!(text.parse::<Source>().is_err(), "{text}");
     }
     let digest = digest_of(MODEL).to_string();
