@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use serin_api::{
     AttemptEnd, Origin, Role, RunPhase, RunResult,
@@ -83,7 +84,7 @@ async fn the_same_inputs_are_not_trained_twice() {
         assert_eq!(second.model_version, first.model_version);
         assert_eq!(second.attempt, 0, "nothing was trained");
         assert!(training.jobs(&scene.kube, "two").await?.is_empty());
-        let versions = training.versions(&scene.kube).list(&Default::default()).await?.items;
+        let versions = training.versions(&scene.kube).list(&ListParams::default()).await?.items;
         assert_eq!(versions.len(), 1);
         Ok(())
     })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api,
-    api::{DeleteParams, EvictParams},
+    api::{DeleteParams, EvictParams, ListParams},
 };
 use serde_json::{Value, json};
 use serin_api::{AttemptEnd, RunPhase, TrainingRunStatus};
@@ -105,7 +105,7 @@ async fn an_operator_killed_in_a_run_comes_to_one_job_an_attempt_and_one_version
         let jobs = training.jobs(&scene.kube, "run").await?;
         let names: BTreeSet<_> = jobs.into_iter().filter_map(|j| j.metadata.name).collect();
         assert_eq!(names, BTreeSet::from(["run-a1".to_owned(), "run-e1".to_owned()]));
-        assert_eq!(training.versions(&scene.kube).list(&Default::default()).await?.items.len(), 1);
+        assert_eq!(training.versions(&scene.kube).list(&ListParams::default()).await?.items.len(), 1);
         let made = scene.cost()?.writes.into_iter().filter(|w| w.verb == "create" && w.code == 201);
         let mut made: Vec<String> = made.map(|w| w.resource).collect();
         made.sort();

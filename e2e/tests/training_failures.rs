@@ -1,5 +1,6 @@
 //! Trainings that fail: each in its own way, on its own budget, and with its reason.
 
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use serin_api::{
     AttemptEnd, Reason, RunPhase, RunResult, TrainingRunStatus,
@@ -15,7 +16,7 @@ use serin_e2e::{
 async fn ends(
     scene: &Scene,
     name: &str,
-    parameters: Value,
+    parameters: &Value,
     change: impl FnOnce(&mut Value),
 ) -> Result<TrainingRunStatus, Error> {
     let training = scene.training()?;
@@ -47,7 +48,7 @@ fn failed_as(status: &TrainingRunStatus, reason: Reason) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_is_tried_again_and_the_next_attempt_counts() {
     run("crash", async |scene| {
-        let status = ends(scene, "crash", json!({"fail_attempts": "1"}), |_| {}).await?;
+        let status = ends(scene, "crash", &json!({"fail_attempts": "1"}), |_| {}).await?;
         assert!(succeeded(&status), "{status:?}");
         assert_eq!(attempts(&status), [Some(AttemptEnd::Crashed), Some(AttemptEnd::Succeeded)]);
         assert_eq!((status.spent.crashes, status.spent.disruptions), (1, 0));
@@ -59,7 +60,7 @@ async fn a_crash_is_tried_again_and_the_next_attempt_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_much_memory_spends_the_budget_for_crashes() {
     run("oom", async |scene| {
-        let status = ends(scene, "oom", json!({"hog_mib": "300"}), |spec| {
+        let status = ends(scene, "oom", &json!({"hog_mib": "300"}), |spec| {
             spec["trainer"]["resources"] = json!({"limits": {"memory": "100Mi"}});
             spec["retries"] = json!({"crashes": 1});
         })
@@ -77,7 +78,7 @@ async fn too_much_memory_spends_the_budget_for_crashes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_says_it_is_no_use_is_believed_at_once() {
     run("fatal", async |scene| {
-        let status = ends(scene, "fatal", json!({"fail_attempts": "99", "fail_with": "42"}), |_| {}).await?;
+        let status = ends(scene, "fatal", &json!({"fail_attempts": "99", "fail_with": "42"}), |_| {}).await?;
         failed_as(&status, Reason::Fatal);
         assert_eq!(attempts(&status), [Some(AttemptEnd::Fatal)]);
         let said = status.attempts.first().and_then(|a| a.message.clone()).unwrap_or_default();
@@ -90,7 +91,7 @@ async fn a_program_that_says_it_is_no_use_is_believed_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_leaves_nothing_has_failed() {
     run("nothing", async |scene| {
-        let status = ends(scene, "nothing", json!({"output": "none"}), |_| {}).await?;
+        let status = ends(scene, "nothing", &json!({"output": "none"}), |_| {}).await?;
         failed_as(&status, Reason::NoOutput);
         assert_eq!(attempts(&status), [Some(AttemptEnd::NoOutput)]);
         Ok(())
@@ -101,7 +102,7 @@ async fn a_program_that_leaves_nothing_has_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_not_what_the_run_says_is_refused() {
     run("inputs", async |scene| {
-        let status = ends(scene, "inputs", json!({}), |spec| {
+        let status = ends(scene, "inputs", &json!({}), |spec| {
             spec["datasets"][0]["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
         })
         .await?;
@@ -152,7 +153,7 @@ async fn a_model_that_the_gate_refuses_is_no_version() {
         failed_as(&status, Reason::GateFailed);
         let result = status.evaluation.and_then(|e| e.result).ok_or("no result")?;
         assert!(!result.passed && result.message.contains("0.99"), "{result:?}");
-        assert!(training.versions(&scene.kube).list(&Default::default()).await?.items.is_empty());
+        assert!(training.versions(&scene.kube).list(&ListParams::default()).await?.items.is_empty());
         Ok(())
     })
     .await;

@@ -48,9 +48,9 @@ pub struct Options {
     /// A checkpoint to go on from
     #[arg(long, env = "SERIN_RESUME_FROM")]
     pub resume_from: Option<PathBuf>,
-    /// Host name of the pod; a Job names it RUN-aATTEMPT-INDEX
-    #[arg(long, env = "HOSTNAME", default_value = "")]
-    pub host: String,
+    /// Number of the attempt
+    #[arg(long, env = "SERIN_ATTEMPT", default_value_t = 1)]
+    pub attempt: u32,
 }
 
 /// Why it ended without a model.
@@ -105,8 +105,7 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<(), JobError> {
     let wines = wines(options)?;
     let features = wines.rows.first().map_or(0, Vec::len);
     let (params, conduct) = parse(&given, features, options.seed).map_err(JobError::Fatal)?;
-    let attempt = attempt_of(&options.host).unwrap_or(1);
-    if attempt <= conduct.fail_attempts {
+    if options.attempt <= conduct.fail_attempts {
         return Err(JobError::AsAsked(conduct.fail_with));
     }
     let hog = hog(conduct.hog_mib);
@@ -114,7 +113,7 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<(), JobError> {
     let done = resumed(options)?;
     println!(
         "{}",
-        json!({ "attempt": attempt, "rows": wines.rows.len(), "columns": features, "trees_before": done.len() })
+        json!({ "attempt": options.attempt, "rows": wines.rows.len(), "columns": features, "trees_before": done.len() })
     );
     let mut unwritten = None;
     let mut after = |trees: &[Tree]| {
@@ -177,13 +176,6 @@ fn parse(given: &BTreeMap<String, String>, features: usize, seed: u64) -> Result
     Ok((params, conduct))
 }
 
-/// Number of the attempt, by the name that the Job gives to its pods.
-fn attempt_of(host: &str) -> Option<u32> {
-    let (run, index) = host.rsplit_once('-')?;
-    index.parse::<u32>().ok()?;
-    run.rsplit_once("-a")?.1.parse().ok()
-}
-
 /// Takes memory as a leak would, and really uses it.
 fn hog(mib: usize) -> Vec<Vec<u8>> {
     (0..mib).map(|i| vec![u8::try_from(i % 255).unwrap_or(0) + 1; 1 << 20]).collect()
@@ -229,14 +221,6 @@ mod tests {
 
     fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-    }
-
-    #[test]
-    fn the_attempt_is_in_the_host_name() {
-        assert_eq!(attempt_of("wine-v1-a3-0"), Some(3));
-        assert_eq!(attempt_of("my-a-run-a12-1"), Some(12));
-        assert_eq!(attempt_of("laptop"), None);
-        assert_eq!(attempt_of("wine-a1-x"), None);
     }
 
     #[test]
