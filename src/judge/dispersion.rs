@@ -89,8 +89,8 @@ impl Dispersion {
     pub(crate) fn update(&mut self, tick: &Tick) {
         let mut found = (0.0, 0.0);
         if comparable(tick.canary, tick.stable) {
-            self.canary += tick.canary;
-            self.stable += tick.stable;
+            self.canary += &tick.canary;
+            self.stable += &tick.stable;
             found = residual(ratio_estimate(self.canary, self.stable), tick.canary, tick.stable);
         }
         self.phi = 1.0;
@@ -109,20 +109,24 @@ impl Dispersion {
 /// Dispersion φ₀ to start an analysis with, from a history of the stable version alone (three hours are enough):
 /// every tenth pod, by name, against the rest. With fewer than two pods it is 1, "not clustered as far as is known".
 pub fn dispersion_prior(stable: &[PodCounters], window: &Window) -> f64 {
-    let mut names: Vec<&str> = stable.iter().map(|pod| pod.pod.as_str()).collect();
+    let (some, rest) = sample_pods(stable, |pod| &pod.pod);
+    from_history(&ticks::closed(&Arm::read(&some, window), &Arm::read(&rest, window), window))
+}
+
+/// Every tenth pod by name, and the rest.
+pub(crate) fn sample_pods<P: Clone>(pods: &[P], name: impl Fn(&P) -> &str) -> (Vec<P>, Vec<P>) {
+    let mut names: Vec<&str> = pods.iter().map(&name).collect();
     names.sort_unstable();
     names.dedup();
     let sampled: Vec<&str> = names.into_iter().step_by(10).collect();
-    let (some, rest): (Vec<PodCounters>, Vec<PodCounters>) =
-        stable.iter().cloned().partition(|pod| sampled.binary_search(&pod.pod.as_str()).is_ok());
-    from_history(&ticks::closed(&Arm::read(&some, window), &Arm::read(&rest, window), window))
+    pods.iter().cloned().partition(|pod| sampled.binary_search(&name(pod)).is_ok())
 }
 
 pub(crate) fn from_history(history: &[Tick]) -> f64 {
     let (mut some, mut rest) = (Counts::default(), Counts::default());
     for tick in history {
-        some += tick.canary;
-        rest += tick.stable;
+        some += &tick.canary;
+        rest += &tick.stable;
     }
     let ratio = ratio_estimate(some, rest);
     let mut phi: f64 = 1.0;
@@ -131,8 +135,8 @@ pub(crate) fn from_history(history: &[Tick]) -> f64 {
         for block in history.chunks_exact(length as usize) {
             let (mut a, mut b) = (Counts::default(), Counts::default());
             for tick in block {
-                a += tick.canary;
-                b += tick.stable;
+                a += &tick.canary;
+                b += &tick.stable;
             }
             if comparable(a, b) {
                 blocks.add(residual(ratio, a, b));

@@ -18,12 +18,25 @@ const START_SPREAD: f64 = 20.0;
 const ROLLBACK_MULTIPLES: [f64; 8] = [1.15, 1.4, 1.8, 2.5, 4.0, 8.0, 16.0, 50.0];
 /// Alternatives of the promotion test, as multiples of its null.
 const PROMOTION_MULTIPLES: [f64; 6] = [0.05, 0.25, 0.4, 0.5, 0.6, 0.75];
+/// Alternatives of the test on shares over an edge, as multiples of its null.
+const SHARE_MULTIPLES: [f64; 5] = [1.1, 1.3, 1.7, 2.5, 5.0];
+/// No share over an edge is taken to be more than this.
+const MOST_OF_ALL: f64 = 0.95;
 /// Alternatives of the objective test, as multiples of the objective.
 const OBJECTIVE_MULTIPLES: [f64; 4] = [0.02, 0.2, 0.4, 0.66];
 
 /// Keeps the products representable: below, a component could never recover; above, sums would overflow.
 const LEAST: f64 = 1e-280;
 const MOST: f64 = 1e250;
+
+/// Prior mass on a start in this step, counted from 0; over all steps it adds up to 1.
+pub(crate) fn start_mass(step: f64) -> f64 {
+    if step < 1.0 {
+        return START_MASS;
+    }
+    let late = step - 1.0 + START_SPREAD;
+    (1.0 - START_MASS) * START_SPREAD / (late * (late + 1.0))
+}
 
 /// Mixture of products over alternatives and, optionally, start times.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,17 +56,12 @@ impl Mixture {
     /// `S_k ← L_k (S_k + w_t/K)` with `ln L_k` given, limited to `[-60, ln 14]`.
     fn update(&mut self, log_factors: impl Iterator<Item = f64>) {
         let mass = match (self.started, self.late_starts) {
-            (false, true) => START_MASS,
+            (_, true) => start_mass(self.step),
             (false, false) => 1.0,
-            (true, true) => {
-                let late = (1.0 - START_MASS) * START_SPREAD
-                    / ((self.step + START_SPREAD) * (self.step + START_SPREAD + 1.0));
-                self.step += 1.0;
-                late
-            }
             (true, false) => 0.0,
         };
         self.started = true;
+        self.step += 1.0;
         self.spent += mass;
         let share = mass / self.evidence.len() as f64;
         for (evidence, log_factor) in self.evidence.iter_mut().zip(log_factors) {
@@ -70,7 +78,9 @@ impl Mixture {
 /// times the stable one's".
 ///
 /// Given the number of errors of both arms, the canary's share of them is binomial with a probability that depends
-/// on the ratio only: whatever troubles both arms alike cancels.
+/// on the ratio only: whatever troubles both arms alike cancels. That is exact for rare errors. For common ones the
+/// factor's mean is `(1+p_c(a-1))^n_c · (1+p_s(b-1))^n_s ≤ exp(n_c p_c (a-1) + n_s p_s (b-1)) = 1`, so the test keeps
+/// its budget at any share and only becomes slower.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RatioProcess {
     null: f64,
@@ -80,19 +90,24 @@ pub(crate) struct RatioProcess {
 
 impl RatioProcess {
     pub(crate) fn rollback(max_ratio: f64) -> Self {
-        Self::new(max_ratio, &ROLLBACK_MULTIPLES, true)
+        Self::new(max_ratio, multiples(&ROLLBACK_MULTIPLES, max_ratio), true)
     }
 
     pub(crate) fn promotion(unacceptable_ratio: f64) -> Self {
-        Self::new(unacceptable_ratio, &PROMOTION_MULTIPLES, false)
+        Self::new(unacceptable_ratio, multiples(&PROMOTION_MULTIPLES, unacceptable_ratio), false)
     }
 
-    fn new(null: f64, multiples: &[f64], late_starts: bool) -> Self {
-        Self {
-            null,
-            alternatives: multiples.iter().map(|m| m * null).collect(),
-            mixture: Mixture::new(multiples.len(), late_starts),
-        }
+    /// Against "the share over an edge is at most `max_ratio` times the stable one, which is `share`". A share is at
+    /// most everything, so alternatives end where nearly every request is over the edge.
+    pub(crate) fn rollback_of_share(max_ratio: f64, share: f64) -> Self {
+        let largest = (MOST_OF_ALL / share).max(1.05 * max_ratio);
+        let alternatives = SHARE_MULTIPLES.iter().map(|m| (m * max_ratio).min(largest)).collect();
+        Self::new(max_ratio, alternatives, true)
+    }
+
+    fn new(null: f64, alternatives: Vec<f64>, late_starts: bool) -> Self {
+        let mixture = Mixture::new(alternatives.len(), late_starts);
+        Self { null, alternatives, mixture }
     }
 
     /// Takes a tick; `phi` (at least 1) comes from earlier ticks only. A tick in which an arm has no request
@@ -121,6 +136,10 @@ impl RatioProcess {
             (*evidence, (up * canary + down * stable) / phi)
         })
     }
+}
+
+fn multiples(multiples: &[f64], null: f64) -> Vec<f64> {
+    multiples.iter().map(|m| m * null).collect()
 }
 
 /// `(ln π_k/π₀, ln (1-π_k)/(1-π₀))` with `π = ρ n_c / (ρ n_c + n_s)`.

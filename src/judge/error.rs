@@ -13,7 +13,7 @@ use crate::{ErrorParams, NoDataReason, ParamError, PodCounters, State, Window};
 
 /// A canary with this much evidence against it is not promoted and not given more traffic, although it is far from
 /// a rollback.
-const SUSPICIOUS: f64 = 3.0;
+pub(crate) const SUSPICIOUS: f64 = 3.0;
 
 /// The raw data of one error metric.
 #[derive(Debug, Clone, Copy)]
@@ -125,27 +125,29 @@ impl ErrorTest {
     }
 
     pub(crate) fn replay(&self, input: &ErrorInput<'_>, window: &Window) -> (ErrorVerdict, Vec<TracePoint>) {
-        let canary = Arm::read(input.canary, window);
-        let stable = Arm::read(input.stable, window);
-        let ticks = ticks::closed(&canary, &stable, window);
+        let (canary, stable) = (Arm::read(input.canary, window), Arm::read(input.stable, window));
+        self.replay_arms(&canary, &stable, input.dispersion_prior, window)
+    }
 
-        let mut evidence = Evidence::new(&self.params, input.dispersion_prior);
+    pub(crate) fn replay_arms(
+        &self,
+        canary: &Arm,
+        stable: &Arm,
+        dispersion_prior: f64,
+        window: &Window,
+    ) -> (ErrorVerdict, Vec<TracePoint>) {
+        let ticks = ticks::closed(canary, stable, window);
+
+        let mut evidence = Evidence::new(&self.params, dispersion_prior);
         let trace: Vec<TracePoint> = ticks.iter().map(|tick| evidence.update(tick)).collect();
         let threshold = 1.0 / self.params.false_rollback_budget;
         let decided_at_ms = trace.iter().find(|p| p.rollback_evidence >= threshold).map(|p| p.end_ms);
 
         let (rollback, promotion) = (evidence.rollback(), evidence.promotion());
-        let no_data = self.no_data(&canary, &stable, &evidence, window);
+        let no_data = self.no_data(canary, stable, &evidence, window);
         let unsuspicious = rollback < SUSPICIOUS;
-        let state = if decided_at_ms.is_some() {
-            State::Fail
-        } else if no_data.is_some() {
-            State::NoData
-        } else if unsuspicious && promotion >= 1.0 / self.params.false_promotion_budget {
-            State::Pass
-        } else {
-            State::Undecided
-        };
+        let passed = unsuspicious && promotion >= 1.0 / self.params.false_promotion_budget;
+        let state = State::settle(decided_at_ms.is_some(), no_data.is_some(), passed);
         let comparable = evidence.canary.requests > 0.0 && evidence.stable.requests > 0.0;
         let verdict = ErrorVerdict {
             state,
@@ -229,8 +231,8 @@ impl Evidence {
             objective.update(tick);
         }
         self.dispersion.update(tick);
-        self.canary += tick.canary;
-        self.stable += tick.stable;
+        self.canary += &tick.canary;
+        self.stable += &tick.stable;
         TracePoint {
             end_ms: tick.end_ms,
             canary: tick.canary.into(),

@@ -22,19 +22,35 @@ mod dispersion;
 mod eprocess;
 mod error;
 mod forecast;
+mod histogram;
 mod input;
 mod joint;
+mod latency;
+mod mean;
 mod merge;
+mod normal;
 mod params;
+mod profile;
+mod quality;
 mod ramp;
+mod score;
+mod tail;
 mod threshold;
 mod ticks;
 
 pub use dispersion::dispersion_prior;
 pub use error::{ArmTotals, ErrorInput, ErrorTest, ErrorVerdict, TracePoint};
+pub use histogram::{Bucket, Histogram, HistogramPod};
 pub use input::{GaugePod, PodCounters, Sample, Series, Window};
 pub use joint::{ErrorMetric, JointVerdict, judge_errors};
+pub use latency::{EdgeVerdict, EvidencePoint, LatencyInput, LatencyNoData, LatencyTest, LatencyVerdict};
+pub use mean::{MeanInput, MeanPod, MeanTest, MeanVerdict};
 pub use merge::{MetricState, NoDataReason, Overall, State, merge};
-pub use params::{ErrorParams, ParamError, ThresholdParams};
+pub use params::{
+    CoarseEdges, Direction, ErrorParams, LatencyParams, MeanParams, ParamError, ScoreParams, ThresholdParams,
+};
+pub use profile::LatencyProfile;
+pub use quality::{Part, QualityInput, QualityPod, judge_quality};
 pub use ramp::{LADDER, first_rung, needed_per_tick, next_rung};
+pub use score::{ScoreInput, ScoreTest, ScoreVerdict};
 pub use threshold::{ThresholdTest, ThresholdVerdict};

@@ -13,6 +13,18 @@ pub enum State {
     NoData,
 }
 
+impl State {
+    /// A failure once reached holds; without data nothing else does.
+    pub(crate) fn settle(failed: bool, no_data: bool, passed: bool) -> Self {
+        match (failed, no_data, passed) {
+            (true, _, _) => Self::Fail,
+            (false, true, _) => Self::NoData,
+            (false, false, true) => Self::Pass,
+            (false, false, false) => Self::Undecided,
+        }
+    }
+}
+
 /// Why there is nothing to judge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoDataReason {

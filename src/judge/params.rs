@@ -59,9 +59,6 @@ impl ErrorParams {
 
     /// Checks ranges and their order; the message names the field and the allowed values.
     pub fn validate(&self) -> Result<(), ParamError> {
-        // Written so that NaN fails every check.
-        let inside = |value: f64, low: f64, high: f64| value >= low && value <= high;
-        let fail = |message: String| Err(ParamError(message));
         if !inside(self.max_ratio, 1.0, 100.0) {
             return fail(format!("maxErrorRatio must be between 1 and 100, got {}", self.max_ratio));
         }
@@ -90,20 +87,7 @@ impl ErrorParams {
                 self.floor_ratio
             ));
         }
-        // Above a tenth one capped scrape could decide alone.
-        if !inside(self.false_rollback_budget, 1e-9, 0.1) {
-            return fail(format!(
-                "falseRollbackBudget must be between 1e-9 and 0.1, got {}",
-                self.false_rollback_budget
-            ));
-        }
-        if !inside(self.false_promotion_budget, 1e-9, 0.2) {
-            return fail(format!(
-                "falsePromotionBudget must be between 1e-9 and 0.2, got {}",
-                self.false_promotion_budget
-            ));
-        }
-        Ok(())
+        budgets(self.false_rollback_budget, self.false_promotion_budget)
     }
 }
 
@@ -127,7 +111,6 @@ impl Default for ThresholdParams {
 impl ThresholdParams {
     /// Checks that there is a usable bound.
     pub fn validate(&self) -> Result<(), ParamError> {
-        let fail = |message: String| Err(ParamError(message));
         if self.max.is_none() && self.min.is_none() {
             return fail("a threshold needs max or min".into());
         }
@@ -144,4 +127,196 @@ impl ThresholdParams {
         }
         Ok(())
     }
+}
+
+/// What a tolerated slowdown means between the edges of a histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CoarseEdges {
+    /// Interpolate the stable version's latencies in two ways, and take the more tolerant. Right for smooth
+    /// latencies; for others the effective tolerance may be smaller than wanted.
+    #[default]
+    Interpolate,
+    /// Take the next lower edge. Never stricter than wanted whatever the latencies look like; with coarse edges much
+    /// more tolerant.
+    NextLower,
+}
+
+/// Parameters of the latency test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LatencyParams {
+    /// m: the canary may be slower by this part, such as 0.2, without ever being rolled back for it.
+    pub max_increase: f64,
+    /// m₁: never promote early a canary that may be slower by this part.
+    pub unacceptable_increase: f64,
+    /// What to do where edges are too far apart.
+    pub coarse_edges: CoarseEdges,
+    /// α, as in [`ErrorParams`].
+    pub false_rollback_budget: f64,
+    /// α_P, as in [`ErrorParams`].
+    pub false_promotion_budget: f64,
+}
+
+impl Default for LatencyParams {
+    fn default() -> Self {
+        Self {
+            max_increase: 0.2,
+            unacceptable_increase: 0.5,
+            coarse_edges: CoarseEdges::default(),
+            false_rollback_budget: 0.01,
+            false_promotion_budget: 0.05,
+        }
+    }
+}
+
+impl LatencyParams {
+    /// Checks ranges and their order; the message names the field and the allowed values.
+    pub fn validate(&self) -> Result<(), ParamError> {
+        increases(self.max_increase, self.unacceptable_increase)?;
+        budgets(self.false_rollback_budget, self.false_promotion_budget)
+    }
+}
+
+/// Parameters of the test on mean latencies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanParams {
+    /// m, as in [`LatencyParams`], of the mean.
+    pub max_increase: f64,
+    /// m₁, as in [`LatencyParams`], of the mean.
+    pub unacceptable_increase: f64,
+    /// Ticks that make a block; a minute is usually longer than latencies stay alike.
+    pub block_ticks: u32,
+    /// α, as in [`ErrorParams`].
+    pub false_rollback_budget: f64,
+    /// α_P, as in [`ErrorParams`].
+    pub false_promotion_budget: f64,
+}
+
+impl Default for MeanParams {
+    fn default() -> Self {
+        Self {
+            max_increase: 0.2,
+            unacceptable_increase: 0.5,
+            block_ticks: 4,
+            false_rollback_budget: 0.01,
+            false_promotion_budget: 0.05,
+        }
+    }
+}
+
+impl MeanParams {
+    /// Checks ranges and their order; the message names the field and the allowed values.
+    pub fn validate(&self) -> Result<(), ParamError> {
+        increases(self.max_increase, self.unacceptable_increase)?;
+        block(self.block_ticks)?;
+        budgets(self.false_rollback_budget, self.false_promotion_budget)
+    }
+}
+
+/// Which way a score is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// More is better: accuracy, acceptance.
+    #[default]
+    Higher,
+    /// Less is better: loss, drift.
+    Lower,
+}
+
+/// Parameters of the test on bounded scores, in the score's own unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoreParams {
+    /// Least possible score. Bounds as tight as they are true make the test faster.
+    pub min: f64,
+    /// Largest possible score.
+    pub max: f64,
+    /// Which way is better.
+    pub better: Direction,
+    /// The canary's score may be worse by this without ever being rolled back for it.
+    pub margin: f64,
+    /// Never promote early a canary whose score may be worse by this.
+    pub unacceptable_margin: f64,
+    /// Ticks that make a block.
+    pub block_ticks: u32,
+    /// α, as in [`ErrorParams`].
+    pub false_rollback_budget: f64,
+    /// α_P, as in [`ErrorParams`].
+    pub false_promotion_budget: f64,
+}
+
+impl Default for ScoreParams {
+    fn default() -> Self {
+        Self {
+            min: 0.0,
+            max: 1.0,
+            better: Direction::default(),
+            margin: 0.01,
+            unacceptable_margin: 0.05,
+            block_ticks: 4,
+            false_rollback_budget: 0.01,
+            false_promotion_budget: 0.05,
+        }
+    }
+}
+
+impl ScoreParams {
+    /// Checks ranges and their order; the message names the field and the allowed values.
+    pub fn validate(&self) -> Result<(), ParamError> {
+        let width = self.max - self.min;
+        if !(self.min.is_finite() && self.max.is_finite() && width.is_finite() && width > 0.0) {
+            return fail(format!("min ({}) must be below max ({}), and both finite", self.min, self.max));
+        }
+        if !inside(self.margin, 0.0, width) {
+            return fail(format!("margin must be between 0 and max - min ({width}), got {}", self.margin));
+        }
+        if !(inside(self.unacceptable_margin, 0.0, width) && self.unacceptable_margin > self.margin) {
+            return fail(format!(
+                "unacceptableMargin must be above margin ({}) and at most max - min ({width}), got {}",
+                self.margin, self.unacceptable_margin
+            ));
+        }
+        block(self.block_ticks)?;
+        budgets(self.false_rollback_budget, self.false_promotion_budget)
+    }
+}
+
+// Written so that NaN fails every check.
+fn inside(value: f64, low: f64, high: f64) -> bool {
+    value >= low && value <= high
+}
+
+fn fail(message: String) -> Result<(), ParamError> {
+    Err(ParamError(message))
+}
+
+fn budgets(rollback: f64, promotion: f64) -> Result<(), ParamError> {
+    // Above a tenth one capped scrape could decide alone.
+    if !inside(rollback, 1e-9, 0.1) {
+        return fail(format!("falseRollbackBudget must be between 1e-9 and 0.1, got {rollback}"));
+    }
+    if !inside(promotion, 1e-9, 0.2) {
+        return fail(format!("falsePromotionBudget must be between 1e-9 and 0.2, got {promotion}"));
+    }
+    Ok(())
+}
+
+fn increases(max: f64, unacceptable: f64) -> Result<(), ParamError> {
+    let percent = |increase: f64| increase * 100.0;
+    if !inside(max, 0.01, 10.0) {
+        return fail(format!("maxLatencyIncrease must be between 1 % and 1000 %, got {} %", percent(max)));
+    }
+    if !(inside(unacceptable, 0.01, 100.0) && unacceptable > max) {
+        return fail(format!(
+            "unacceptableIncrease must be above maxLatencyIncrease ({} %) and at most 10000 %, got {} %",
+            percent(max),
+            percent(unacceptable)
+        ));
+    }
+    Ok(())
+}
+
+fn block(ticks: u32) -> Result<(), ParamError> {
+    if (1..=1000).contains(&ticks) {
+        return Ok(());
+    }
+    fail(format!("a block must have between 1 and 1000 ticks, got {ticks}"))
 }
