@@ -1,6 +1,7 @@
 //! `cargo cluster`, `cargo demo` and `cargo e2e`.
 
 mod cluster;
+mod programs;
 mod rings;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use crate::programs::{self, Program};
 use clap::{Args, ValueEnum};
 use serin_e2e::{Error, images, ring};
 use tokio::{
@@ -16,8 +17,13 @@ use tokio::{
 
 /// Name of the bed that `serin-tests` brings up for itself.
 const CONTROL_PLANE_BED: &str = "serin-tests";
+/// Test programs of the whole-cluster ring, in this order.
+const CLUSTER: [&str; 2] = ["cluster", "rights"];
 /// Scenarios at the same time: they mostly wait, but each has pods and load.
 const AT_ONCE: usize = 3;
+/// Tests of the control-plane ring at the same time: each has a namespace and an operator of its own, and waits for seconds
+/// to pass. With more, two cores are too slow for the times that tests allow.
+const WORLDS_AT_ONCE: usize = 12;
 
 /// Flags of `cargo e2e`.
 #[derive(Args, Debug, Clone)]
@@ -121,10 +127,15 @@ async fn rings(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result
             None => End::Interrupted,
         });
     }
+    say(start, "building the tests");
+    let programs = programs::build().await?;
+    if stop.asked() {
+        return Ok(End::Interrupted);
+    }
     let mut failed = Vec::new();
     for ring in arguments.rings() {
         say(start, ring.name());
-        match ring.run(arguments, start, stop).await? {
+        match ring.run(arguments, &programs, start, stop).await? {
             Some(true) => {}
             Some(false) => failed.push(ring.name()),
             None => return Ok(End::Interrupted),
@@ -145,49 +156,55 @@ impl Ring {
         }
     }
 
+    /// Whether a program is this ring's.
+    fn runs(self, program: &Program) -> bool {
+        let of = match program.package.as_str() {
+            "tests" => Self::ControlPlane,
+            "e2e" if CLUSTER.contains(&program.target.as_str()) => Self::Cluster,
+            _ => Self::Pure,
+        };
+        program.tests && of == self
+    }
+
     /// Whether all of its tests passed; `None`: stopped.
     async fn run(
         self,
         arguments: &Arguments,
+        programs: &[Program],
         start: Instant,
         stop: &mut Stop,
     ) -> Result<Option<bool>, Error> {
-        let at_once = format!("--test-threads={AT_ONCE}");
-        let commands: &[&[&str]] = match self {
-            Self::Pure => &[
-                &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--exclude",
-                    "serin-tests",
-                    "--exclude",
-                    "serin-e2e",
-                ],
-                &["test", "-p", "serin-e2e", "--lib", "--bins"],
-            ],
-            Self::ControlPlane => &[&["test", "-p", "serin-tests", "--no-fail-fast"]],
-            Self::Cluster => {
-                let mut say = |line: &str| say(start, line);
-                let up = ring::up(&arguments.name, arguments.kubeconfig.clone(), &mut say).await;
-                if stop.asked() {
-                    return Ok(None);
-                }
-                up?;
-                // The second reads what the first has left in the log.
-                &[
-                    &["test", "-p", "serin-e2e", "--test", "cluster"],
-                    &["test", "-p", "serin-e2e", "--test", "rights"],
-                ]
+        if self == Self::Cluster {
+            let mut say = |line: &str| say(start, line);
+            let up = ring::up(&arguments.name, arguments.kubeconfig.clone(), &mut say).await;
+            if stop.asked() {
+                return Ok(None);
             }
-        };
+            up?;
+        }
         let mut good = true;
-        for command in commands {
-            let mut command = cargo(command, arguments);
+        let mut mine: Vec<_> = programs.iter().filter(|program| self.runs(program)).collect();
+        // Of the whole-cluster ring the last one reads what those before it have left in the log.
+        mine.sort_by_key(|program| (CLUSTER.iter().position(|name| *name == program.target), &program.path));
+        for program in mine {
+            eprintln!("     Running {} of {}", program.target, program.package);
+            let mut command = Command::new(&program.path);
+            command.current_dir(&program.folder).stdin(Stdio::null());
+            command.env("CARGO_MANIFEST_DIR", &program.folder);
+            if let Some(serin) = programs.iter().find(|other| !other.tests && other.target == "serin") {
+                command.env("SERIN_BIN", &serin.path);
+            }
+            surroundings(&mut command, arguments);
             command.args(arguments.filter.as_deref());
-            if self == Self::Cluster {
-                // What each scenario took and cost is worth its line, also when all is well.
-                command.args(["--", "--show-output", &at_once]);
+            match self {
+                Self::Pure => {}
+                Self::ControlPlane => {
+                    command.arg(format!("--test-threads={WORLDS_AT_ONCE}"));
+                }
+                Self::Cluster => {
+                    // What each scenario took and cost is worth its line, also when all is well.
+                    command.args(["--show-output", &format!("--test-threads={AT_ONCE}")]);
+                }
             }
             match carry_out(command, stop).await? {
                 Some(passed) => good &= passed,
@@ -209,11 +226,16 @@ fn say(start: Instant, line: &str) {
 fn cargo(args: &[&str], arguments: &Arguments) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(images::repository()).args(args).stdin(Stdio::null());
+    surroundings(&mut command, arguments);
+    command
+}
+
+/// What a ring's tests have to know.
+fn surroundings(command: &mut Command, arguments: &Arguments) {
     command.env(ring::BED_VARIABLE, &arguments.name);
     if let Some(path) = &arguments.kubeconfig {
         command.env(ring::KUBECONFIG_VARIABLE, path);
     }
-    command
 }
 
 /// Whether it ended well; `None`: it was stopped because we were.

@@ -33,16 +33,24 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 
 /// The CRDs as one YAML stream: sorted keys, the same text on every machine.
 pub fn crds_yaml() -> Result<String, Error> {
-    let mut text = HEADER.to_owned();
-    for crd in crds() {
-        let value = sorted(whole(serde_json::to_value(crd)?));
-        text.push_str("---\n");
-        text.push_str(&serde_saphyr::to_string(&value).map_err(|e| Error::Yaml(e.to_string()))?);
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-    }
-    Ok(text)
+    let all = crds();
+    let texts = all.iter().map(|crd| yaml(crd).map(|text| format!("---\n{text}")));
+    Ok(HEADER.to_owned() + &texts.collect::<Result<String, Error>>()?)
+}
+
+/// The CRDs as files, name and content: one each.
+pub fn crd_files() -> Result<Vec<(String, String)>, Error> {
+    let file = |crd: &CustomResourceDefinition| {
+        let name = format!("{}_{}.yaml", crate::GROUP, crd.spec.names.plural);
+        Ok((name, format!("{HEADER}---\n{}", yaml(crd)?)))
+    };
+    crds().iter().map(file).collect()
+}
+
+fn yaml(crd: &CustomResourceDefinition) -> Result<String, Error> {
+    let value = sorted(whole(serde_json::to_value(crd)?));
+    let text = serde_saphyr::to_string(&value).map_err(|e| Error::Yaml(e.to_string()))?;
+    Ok(if text.ends_with('\n') { text } else { text + "\n" })
 }
 
 /// Walks a schema and leaves out what an apiserver warns about or what lets in more than we can use.
