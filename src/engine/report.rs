@@ -125,6 +125,7 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         (State::Unknown, Reason::FirstDeployment)
     };
     conditions::set(&mut status.conditions, Type::ArtifactVerified, state, reason, "", generation, now);
+    revoked(status, input);
     if status.candidate.is_none() {
         conditions::set(
             &mut status.conditions,
@@ -150,6 +151,32 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
     status.traffic = Some(TrafficStatus { mode, reachable_weight });
     status.replicas = status.stable.as_ref().and_then(|s| input.world.of(&s.revision)).map(|d| d.replicas);
     status.selector = Some(format!("{}={}", labels::INSTANCE, revision::instance(input.uid)));
+}
+
+/// Revoked: what serves goes on serving, as taking it away would be an outage that nobody asked for; but it is said. The
+/// condition is there only while there is something to say.
+fn revoked(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
+    let name = status.stable.as_ref().and_then(|s| s.spec.model.version_ref.clone());
+    let version = name.as_ref().map(|name| input.world.versions.get(name));
+    match (name, version) {
+        // A version that was deleted cannot be asked any more.
+        (Some(_), Some(None)) => {}
+        (Some(name), Some(Some(version))) if version.revoked.is_some() => {
+            let why = version.revoked.as_deref().unwrap_or_default();
+            let message = format!("{name} serves and was revoked ({why}): name another version");
+            let all = &mut status.conditions;
+            conditions::set(
+                all,
+                Type::Revoked,
+                State::True,
+                Reason::VersionRevoked,
+                message,
+                input.generation,
+                input.now,
+            );
+        }
+        _ => status.conditions.retain(|c| c.type_ != Type::Revoked.as_str()),
+    }
 }
 
 /// Message of the present headline.

@@ -124,6 +124,14 @@ impl<'a> Draft<'a> {
             let reason = if silent { Reason::NoData } else { Reason::MetricsUnavailable };
             self.note(true, reason, "Hold", message);
         }
+        let revoked = |status: &ModelDeploymentStatus| {
+            conditions::is_true(&status.conditions, conditions::Type::Revoked)
+        };
+        if revoked(&self.status) && !revoked(self.input.status) {
+            let message = conditions::get(&self.status.conditions, conditions::Type::Revoked);
+            let message = message.map(|c| c.message.clone()).unwrap_or_default();
+            self.note(true, Reason::VersionRevoked, "Revoked", message);
+        }
         Plan {
             writes: self.writes,
             status: self.status,

@@ -36,6 +36,8 @@ pub enum Write {
         attempt: i32,
         /// The model to start from, references followed.
         base: Option<ModelFiles>,
+        /// Seconds of running that the deadline leaves.
+        remaining: Option<i64>,
     },
     /// POST of an evaluation's Job.
     CreateEvaluation(Box<EvaluationJob>),

@@ -5,3 +5,4 @@ mod crash;
 mod properties;
 mod scenarios;
 mod sim;
+mod versions;

@@ -32,6 +32,7 @@ fn then(sim: &Sim) -> Then {
                 Reason::NoData,
                 Reason::MetricsUnavailable,
                 Reason::HorizonReached,
+                Reason::VersionRevoked,
             ];
             Then::Refused(all.iter().find(|r| r.as_str() == reason).map_or("", |r| r.as_str()))
         }
@@ -98,6 +99,18 @@ fn then(sim: &Sim) -> Then {
 #[case("stable dies before the first weight, for a while", Then::Serves)]
 #[case("both die", Then::Serves)]
 #[case("route edited while stable is away", Then::Serves)]
+#[case("a version", Then::Serves)]
+#[case("a version that appears", Then::Serves)]
+#[case("a version that never appears", Then::Gone)]
+#[case("a version revoked while it is tried", Then::Refused("VersionRevoked"))]
+#[case("a version revoked before its traffic", Then::Refused("VersionRevoked"))]
+#[case("a revoked version", Then::Gone)]
+#[case("a refused version", Then::Gone)]
+#[case("a version refused while it is tried", Then::Serves)]
+#[case("a version deleted while it is tried", Then::Serves)]
+#[case("a version revoked while it serves", Then::Serves)]
+#[case("a bad version", Then::Refused("AnalysisFailed"))]
+#[case("a version and back", Then::Gone)]
 fn ends_well(#[case] name: &str, #[case] expected: Then) {
     let mut sim = script::named(name).run();
     assert_eq!(then(&sim), expected, "{}", sim.log());
@@ -115,6 +128,7 @@ fn ends_well(#[case] name: &str, #[case] expected: Then) {
 #[case("a third")]
 #[case("a third before traffic")]
 #[case("a third while failing")]
+#[case("a revoked version replaced")]
 #[case("rejected, then a third")]
 #[case("first one replaced twice")]
 #[case("a third while taking over")]

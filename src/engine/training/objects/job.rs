@@ -9,7 +9,7 @@ use super::{
     pod::{self, Around, Claims, Program},
     service,
 };
-use crate::training::Child;
+use crate::training::{Child, inputs};
 
 /// Builds it. `base` is the base model, references followed; `remaining` are the seconds of running that the deadline
 /// leaves. The error is one line for `Stalled`; it can only come from a spec that validation refuses too.
@@ -90,6 +90,7 @@ pub fn attempt(
             "template": {"metadata": {"labels": run.labels(child)}, "spec": pod},
         },
     });
+    job["metadata"]["annotations"] = json!({labels::RUN_HASH: inputs::run_hash(spec)});
     if let Some(queue) = &spec.queue_name {
         job["metadata"]["labels"][labels::QUEUE] = json!(queue);
     }

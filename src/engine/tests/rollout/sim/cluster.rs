@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serin_api::{RevisionSpec, Slot, TrafficMode};
 use serin_engine::{
-    Journal, ObservedDeployment, ObservedTraffic, PodTrouble, Weights, World, Write, revision,
+    Journal, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, Weights, World, Write,
+    revision,
 };
 
 pub const NAME: &str = "wine";
@@ -63,6 +64,7 @@ pub struct Cluster {
     pub deployments: Vec<Deployment>,
     pub route: Option<Route>,
     pub services: Vec<Slot>,
+    pub versions: BTreeMap<String, ObservedVersion>,
     pub tempers: BTreeMap<String, Temper>,
     pub startup: i64,
     pub gateway_delay: i64,
@@ -84,6 +86,7 @@ impl Cluster {
             deployments: Vec::new(),
             route: None,
             services: Vec::new(),
+            versions: BTreeMap::new(),
             tempers: BTreeMap::new(),
             startup: 5,
             gateway_delay: 2,
@@ -171,7 +174,7 @@ impl Cluster {
             taken: Vec::new(),
             leftovers_of_namesake: false,
             gateway_api: true,
-            versions: std::collections::BTreeMap::new(),
+            versions: self.versions.clone(),
         }
     }
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use serin_api::{Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase, TrafficMode};
+use serin_api::{Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase, ResolvedModel, TrafficMode};
 use serin_engine::{
-    Input, Plan, Reading, Revision, Weights, World, Write, decide,
+    Input, ObservedVersion, Plan, Reading, Revision, Weights, World, Write, decide,
     decide::{measurement, mode},
 };
 
@@ -25,6 +25,14 @@ use metrics::{Metrics, Quality};
 pub enum Event {
     /// A person asks for a version.
     Apply(&'static str),
+    /// A person asks for a ModelVersion by name.
+    Reference(&'static str),
+    /// The ModelVersion is there; or it is there no more.
+    Version(&'static str, bool),
+    /// Somebody revokes it.
+    Revoke(&'static str),
+    /// An evaluation refuses it.
+    Refuse(&'static str),
     /// A person or an autoscaler sets the number of pods.
     Replicas(i32),
     /// Any other change of the spec.
@@ -150,7 +158,20 @@ impl Sim {
     }
 
     pub fn target(&self) -> Revision {
-        Revision::of(&self.spec, self.spec.model.resolved().unwrap())
+        let by_name = || {
+            let name = self.spec.model.version_ref.as_ref()?;
+            let version = self.cluster.versions.get(name)?;
+            Some(ResolvedModel {
+                artifact: version.artifact.clone(),
+                version_ref: Some(name.clone()),
+                version: None,
+                storage: version.storage.clone(),
+            })
+        };
+        // While the version is missing, what serves is what is asked for.
+        let serves = || self.status.stable.as_ref().map(|s| s.spec.model.clone());
+        let model = self.spec.model.resolved().or_else(by_name).or_else(serves);
+        Revision::of(&self.spec, model.unwrap())
     }
 
     pub fn candidate(&self) -> &Candidate {
@@ -224,12 +245,35 @@ impl Sim {
         self.effects.push(Effect { at: self.cluster.now, text: format!("-- {event:?}"), status: false });
         match event {
             Event::Apply(version) => self.change(|s| s.model = spec(version).model),
+            Event::Reference(name) => self.change(|s| {
+                s.model = serde_json::from_value(json!({ "versionRef": name })).unwrap();
+            }),
+            Event::Version(name, true) => {
+                let model = spec(name).model.resolved().unwrap();
+                let version = ObservedVersion {
+                    uid: format!("uid-of-{name}"),
+                    artifact: model.artifact,
+                    storage: model.storage,
+                    revoked: None,
+                    refused: false,
+                };
+                self.cluster.versions.insert(name.to_owned(), version);
+            }
+            Event::Version(name, false) => {
+                self.cluster.versions.remove(name);
+            }
+            Event::Revoke(name) => {
+                let version = self.cluster.versions.get_mut(name).unwrap();
+                version.revoked = Some("trained on bad data".to_owned());
+            }
+            Event::Refuse(name) => self.cluster.versions.get_mut(name).unwrap().refused = true,
             Event::Replicas(n) => self.change(|s| s.replicas = n),
             Event::Edit(edit) => self.change(edit),
             Event::Retry(version, word) => {
                 let mut about = self.spec.clone();
                 about.model = spec(version).model;
-                self.retry = Some(format!("{} {word}", Revision::of(&about, about.model.resolved().unwrap()).id));
+                self.retry =
+                    Some(format!("{} {word}", Revision::of(&about, about.model.resolved().unwrap()).id));
             }
             Event::Kill(version, back) => self.cluster.kill(version, back),
             Event::Temper(version, temper) => {

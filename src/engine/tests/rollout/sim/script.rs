@@ -81,6 +81,8 @@ fn falling_steps(s: &mut ModelDeploymentSpec) {
 pub fn all() -> Vec<Script> {
     let v2 = (100, Apply("v2"));
     let only_v2 = [v2];
+    let there = (90, Version("v2", true));
+    let by_name = (100, Reference("v2"));
     let bad = (90, Quality("v2", Quality::Bad));
     let unclear = (90, Quality("v2", Quality::Unclear));
     let story =
@@ -185,6 +187,25 @@ pub fn all() -> Vec<Script> {
             "route edited while stable is away",
             &[(150, Kill("v1", Some(100))), (160, EditRoute(0, 100))],
         ),
+        plain("a version", &[there, by_name]),
+        plain("a version that appears", &[by_name, (400, Version("v2", true))]),
+        plain("a version that never appears", &[by_name]),
+        plain("a version revoked while it is tried", &[there, by_name, (200, Revoke("v2"))]),
+        plain("a version revoked before its traffic", &[there, by_name, (102, Revoke("v2"))]),
+        plain("a revoked version", &[there, (95, Revoke("v2")), by_name]),
+        plain("a refused version", &[there, (95, Refuse("v2")), by_name]),
+        plain("a version refused while it is tried", &[there, by_name, (200, Refuse("v2"))]),
+        plain(
+            "a version deleted while it is tried",
+            &[there, by_name, (200, Version("v2", false)), (900, Version("v2", true))],
+        ),
+        plain("a version revoked while it serves", &[there, by_name, (1000, Revoke("v2"))]),
+        plain(
+            "a revoked version replaced",
+            &[there, by_name, (1000, Revoke("v2")), (1100, Version("v3", true)), (1200, Reference("v3"))],
+        ),
+        plain("a bad version", &[bad, there, by_name]),
+        plain("a version and back", &[there, by_name, (200, Apply("v1"))]),
         plain("a third while taking over", &[(50, Kill("v1", None)), v2, (106, Apply("v3"))]),
         plain(
             "a third while stable is broken",

@@ -1,0 +1,10 @@
+//! Runs in a world in memory: told as stories, interrupted after every effect, and at random.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
+mod crash;
+mod properties;
+mod results;
+mod scenarios;
+mod sim;
+mod versions;
+mod words;
