@@ -14,3 +14,7 @@ mod neighbours;
 mod permissions;
 mod refusals;
 mod rollouts;
+mod training_failures;
+mod training_results;
+mod training_success;
+mod versions;

@@ -1,30 +1,19 @@
-//! Killed after any write, refused, lied to, cut off, or late: the end is the same.
+//! Rollouts: killed after any write, refused, lied to, cut off, or late, the end is the same.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
 use serin_api::ModelDeployment;
 use serin_tests::operator::Operator;
-use serin_tests::{Call, Change as _, Fault, Load, NAME, Told as _, World, crowd, end_state, wine};
+use serin_tests::{Change as _, Load, NAME, Told as _, World, crowd, end_state, wine};
 
-/// Lives of one test that are begun before the first one has ended; `crowd` bounds those of all tests.
-const AT_ONCE: usize = 8;
+use super::harm::{self, Harm, compare};
 
 /// How a second version ends.
 #[derive(Clone, Copy, PartialEq)]
 enum Ending {
     Promoted,
     RolledBack,
-}
-
-/// What goes wrong at one write.
-#[derive(Clone, Copy, Debug)]
-enum Harm {
-    Kill,
-    LoseAnswer,
-    Refuse(u16),
-    AnswerAfterCommit(u16),
 }
 
 fn quick(version: &str) -> ModelDeployment {
@@ -40,28 +29,8 @@ async fn life(ending: Ending, harm: Option<(usize, Harm)>) -> (BTreeMap<String, 
         world.prometheus.load("wine:v2", Load::BAD);
     }
     world.start_operator();
-    if let Some((nth, harm)) = harm {
-        let fault = match harm {
-            Harm::Kill => Fault::Kill(world.operator().killer()),
-            Harm::LoseAnswer => Fault::LoseAnswer,
-            Harm::Refuse(code) => Fault::Refuse(code),
-            Harm::AnswerAfterCommit(code) => Fault::AnswerAfterCommit(code),
-        };
-        world.proxy.faults.arm(nth, fault, |call: &Call| call.is_write() && !call.is_lease());
-    }
-    let killed = matches!(harm, Some((_, Harm::Kill)));
-    let course = course(&world, ending);
-    let revive = async {
-        if killed {
-            world.proxy.faults.fired().await;
-            world.operator().reap().await;
-            world.operator().spawn();
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! { () = course => {} () = revive => {} }
+    let hurt = harm::suffer(&world, harm, course(&world, ending)).await;
     world.check_invariants();
-    let hurt = harm.is_some() && !world.proxy.faults.is_armed();
     (end_state::masked(&world, NAME), hurt)
 }
 
@@ -81,33 +50,8 @@ async fn course(world: &World, ending: Ending) {
     world.settled(Duration::from_secs(2)).await;
 }
 
-/// One life for each write that can go wrong.
 async fn every_write(ending: Ending, harm: impl Fn(usize) -> Harm) {
-    let (expected, _) = life(ending, None).await;
-    let mut lives = stream::iter(1..)
-        .map(|nth| {
-            let harm = harm(nth);
-            async move { (nth, harm, life(ending, Some((nth, harm))).await) }
-        })
-        .buffered(AT_ONCE);
-    while let Some((nth, harm, (left, hurt))) = lives.next().await {
-        if !hurt {
-            println!("{harm:?}: {} writes, each gone wrong once", nth - 1);
-            assert!(nth > 15, "a whole life takes more than {} writes", nth - 1);
-            return;
-        }
-        compare(&expected, &left, &format!("{harm:?} at write {nth}"));
-    }
-}
-
-fn compare(expected: &BTreeMap<String, String>, left: &BTreeMap<String, String>, when: &str) {
-    let keys = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(left), keys(expected), "{when}: other objects are left");
-    for (key, object) in expected {
-        let different: Vec<_> =
-            object.lines().zip(left[key].lines()).filter(|(a, b)| a != b).take(20).collect();
-        assert!(left[key] == *object, "{when}: {key} differs (expected, found): {different:#?}");
-    }
+    harm::every_write(15, harm, |harm| life(ending, harm)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,9 +4,9 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use serin_api::{ModelDeployment, Slot, TrafficMode};
-use serin_engine::objects;
+use serin_api::{ModelDeployment, Slot, TrafficMode, TrainingRun};
 use serin_engine::plan::{Entry, Journal, Weights};
+use serin_engine::{objects, training};
 use serin_tests::fixtures;
 use serin_tests::gateway::http_route;
 
@@ -64,6 +64,17 @@ impl Bare {
         api.get_metadata(&model.name_any()).await.unwrap();
         let resource = ApiResource::erase::<k8s_openapi::api::apps::v1::Deployment>(&());
         self.post(&resource, &Children::of(model).deployment).await;
+    }
+
+    /// The quorum read and the Job: all that lies between a run and its training.
+    pub async fn job(&self, run: &TrainingRun) {
+        let api: Api<PartialObjectMeta<TrainingRun>> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.get_metadata(&run.name_any()).await.unwrap();
+        let (name, uid) = (run.name_any(), run.uid().unwrap());
+        let owner =
+            training::objects::Run { name: &name, namespace: &self.namespace, uid: &uid, spec: &run.spec };
+        let job = training::objects::attempt(&owner, 1, None, None, "serin.dev/agent:test").unwrap();
+        self.post(&ApiResource::erase::<k8s_openapi::api::batch::v1::Job>(&()), &job).await;
     }
 
     /// Everything else: the other children, and the two writes of a status.

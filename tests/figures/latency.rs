@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
-use kube::core::PartialObjectMeta;
-use kube::{Api, Client, ResourceExt as _};
+use kube::api::{Patch, PatchParams, PostParams};
 use serin_tests::{Change as _, Told as _, World, identity, wine};
-use tokio::sync::mpsc;
 
 use crate::bare::Bare;
+use crate::births::births;
 use crate::table::{Table, Times};
 
 /// Changes of each sort.
@@ -28,8 +25,8 @@ pub async fn measure(table: &mut Table) {
     let bare = Bare { client: world.client.clone(), namespace: other.namespace.clone() };
 
     // The bare client's objects live where no operator looks.
-    let mut born = births(&world.client, &world.namespace).await;
-    let mut born_bare = births(&other.client, &other.namespace).await;
+    let mut born = births::<Deployment>(&world.client, &world.namespace).await;
+    let mut born_bare = births::<Deployment>(&other.client, &other.namespace).await;
     let (mut created, mut changed, mut yardstick) = (Times::default(), Times::default(), Times::default());
     let object = |version: &str, n: usize| wine(version).named(&format!("wine-{n}")).replicas(0);
     // The first ones warm connections and caches up.
@@ -61,24 +58,4 @@ pub async fn measure(table: &mut Table) {
     let goal = "5 / 20 ms";
     table.add("POST -> child Deployment seen, p50 / p99", created.told(), goal, yardstick.told());
     table.add("PATCH -> next Deployment seen, p50 / p99", changed.told(), goal, "as above");
-}
-
-/// The moments at which Deployments appear, by a watch of their metadata.
-async fn births(client: &Client, namespace: &str) -> mpsc::UnboundedReceiver<Instant> {
-    let api: Api<PartialObjectMeta<Deployment>> = Api::namespaced(client.clone(), namespace);
-    let version = api.list_metadata(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
-    let (sender, receiver) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let mut seen = std::collections::BTreeSet::new();
-        let mut events = Box::pin(api.watch_metadata(&WatchParams::default(), &version).await.unwrap());
-        while let Some(event) = events.next().await {
-            if let Ok(WatchEvent::Added(deployment)) = event
-                && seen.insert(deployment.uid())
-                && sender.send(Instant::now()).is_err()
-            {
-                return;
-            }
-        }
-    });
-    receiver
 }

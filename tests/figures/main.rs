@@ -1,13 +1,17 @@
 //! What Serin costs and how fast it is, on this machine, beside a bare client that does the same writes in the same
-//! run: `cargo run --release -p serin-tests --bin figures [latency|canary|scale]…`
+//! run: `cargo run --release -p serin-tests --bin figures [latency|canary|scale|training|finished]…`
 #![allow(clippy::unwrap_used, missing_docs)] // A program for a terminal: what fails, fails it.
 
 mod bare;
+mod births;
 mod canary;
+mod finished;
 mod latency;
 mod process;
 mod scale;
 mod table;
+mod telemetry;
+mod training;
 
 use table::Table;
 
@@ -24,6 +28,12 @@ async fn main() {
     }
     if is_wanted("scale") {
         scale::measure(&mut table).await;
+    }
+    if is_wanted("training") {
+        training::measure(&mut table).await;
+    }
+    if is_wanted("finished") {
+        finished::measure(&mut table).await;
     }
     println!("{table}");
 }

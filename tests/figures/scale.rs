@@ -11,6 +11,7 @@ use serin_tests::{Change as _, Told as _, World, identity, wine};
 use crate::bare::Bare;
 use crate::process;
 use crate::table::Table;
+use crate::telemetry::{reconciles, until};
 
 /// Objects.
 const MANY: usize = 1000;
@@ -136,32 +137,4 @@ async fn restart(table: &mut Table, world: &mut World, launch: &serin_tests::ope
         "5 mcore",
         "-",
     );
-}
-
-/// Time since `started` until the operator's metrics satisfy `holds`.
-async fn until(world: &World, started: Instant, holds: impl Fn(&str) -> bool) -> Duration {
-    let client = reqwest::Client::new();
-    loop {
-        if let Some(address) = address(&world.operator().log())
-            && let Ok(answer) = client.get(format!("http://{address}/metrics")).send().await
-            && let Ok(text) = answer.text().await
-            && holds(&text)
-        {
-            return started.elapsed();
-        }
-        assert!(started.elapsed() < Duration::from_mins(2), "the operator does not get there");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Where the operator listens, by its last word about it.
-fn address(log: &str) -> Option<String> {
-    let line = log.lines().rev().find(|line| line.contains("serin is running"))?;
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    Some(line["address"].as_str()?.to_owned())
-}
-
-fn reconciles(metrics: &str) -> usize {
-    let line = metrics.lines().find_map(|line| line.strip_prefix("serin_reconciles_total{result=\"Ok\"} "));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }

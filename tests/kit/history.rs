@@ -43,12 +43,15 @@ struct Shared {
     news: watch::Sender<usize>,
 }
 
-fn kinds() -> [(&'static str, ApiResource); 7] {
+fn kinds() -> [(&'static str, ApiResource); 10] {
     let kind = |group, version, kind, plural| {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     };
     [
         ("ModelDeployment", kind("serin.dev", "v1alpha1", "ModelDeployment", "modeldeployments")),
+        ("TrainingRun", kind("serin.dev", "v1alpha1", "TrainingRun", "trainingruns")),
+        ("ModelVersion", kind("serin.dev", "v1alpha1", "ModelVersion", "modelversions")),
+        ("Job", kind("batch", "v1", "Job", "jobs")),
         ("Deployment", kind("apps", "v1", "Deployment", "deployments")),
         ("Service", kind("", "v1", "Service", "services")),
         ("Pod", kind("", "v1", "Pod", "pods")),

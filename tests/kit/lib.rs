@@ -7,9 +7,9 @@
 //! - [`proxy`]: between it and the apiserver: counts calls, breaks them, kills
 //! - [`kubelet`], [`gateway`], [`prometheus`]: scripted neighbours
 //! - [`cost`]: what a rollout costs the apiserver
-//! - [`history`], [`invariants`], [`story`], [`told`]: what happened, what must never happen, and how to read it
-//! - [`end_state`]: two runs compared
-//! - [`fixtures`]: ModelDeployments to start from
+//! - [`history`], [`invariants`], [`run_invariants`], [`story`], [`told`]: what happened, what must never happen, and how to read it
+//! - [`end_state`], [`run_end_state`]: two lives compared
+//! - [`fixtures`], [`runs`]: ModelDeployments and TrainingRuns to start from
 #![allow(clippy::unwrap_used)] // A test kit: what fails here fails the test, and the place is what one wants to see.
 
 pub mod cluster;
@@ -28,6 +28,9 @@ pub mod manifests;
 pub mod operator;
 pub mod prometheus;
 pub mod proxy;
+pub mod run_end_state;
+pub mod run_invariants;
+pub mod runs;
 pub mod server;
 pub mod story;
 pub mod told;
@@ -35,8 +38,9 @@ mod turn;
 pub mod world;
 
 pub use fixtures::{Change, NAME, wine};
-pub use kubelet::Behaviour;
+pub use kubelet::{Behaviour, End, Fate, Left};
 pub use prometheus::{Load, Trouble};
 pub use proxy::{Call, Fault};
-pub use told::Told;
+pub use runs::{RUN, Vary, run};
+pub use told::{RunTold, Told};
 pub use world::World;

@@ -103,6 +103,11 @@ impl Operator {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// How it is started.
+    pub fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
     /// How it is started; for the next time.
     pub fn launch_mut(&mut self) -> &mut Launch {
         &mut self.launch

@@ -54,6 +54,20 @@ fn objects(world: &World) -> Vec<String> {
         ));
         lines.extend(status.lines().map(|line| format!("  {line}")));
     }
+    for kind in ["TrainingRun", "ModelVersion"] {
+        for object in now.all(kind) {
+            let status = serde_saphyr::to_string(&object["status"]).unwrap_or_default();
+            lines.push(format!("{kind} {}", object["metadata"]["name"]));
+            lines.extend(status.lines().map(|line| format!("  {line}")));
+        }
+    }
+    for job in now.all("Job") {
+        let (meta, status) = (&job["metadata"], &job["status"]);
+        lines.push(format!(
+            "Job {} suspended {} deleted {} status {status}",
+            meta["name"], job["spec"]["suspend"], meta["deletionTimestamp"],
+        ));
+    }
     for deployment in now.all("Deployment") {
         let (meta, status) = (&deployment["metadata"], &deployment["status"]);
         lines.push(format!(

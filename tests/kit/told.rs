@@ -1,7 +1,9 @@
 //! What a ModelDeployment says of itself, in the words of a test.
 
 use serin_api::conditions::{self, Type};
-use serin_api::{Candidate, ModelDeployment, Outcome};
+use serin_api::{
+    AttemptEnd, Candidate, ModelDeployment, ModelVersion, Outcome, RunPhase, RunResult, TrainingRun, labels,
+};
 
 use crate::history::Now;
 
@@ -9,6 +11,27 @@ impl Now {
     /// A ModelDeployment; `None` while there is none, or none that fits the types.
     pub fn model(&self, name: &str) -> Option<ModelDeployment> {
         serde_json::from_value(self.get("ModelDeployment", name)?.clone()).ok()
+    }
+
+    /// A TrainingRun.
+    pub fn run(&self, name: &str) -> Option<TrainingRun> {
+        serde_json::from_value(self.get("TrainingRun", name)?.clone()).ok()
+    }
+
+    /// A ModelVersion.
+    pub fn version(&self, name: &str) -> Option<ModelVersion> {
+        serde_json::from_value(self.get("ModelVersion", name)?.clone()).ok()
+    }
+
+    /// All ModelVersions.
+    pub fn versions(&self) -> Vec<ModelVersion> {
+        self.all("ModelVersion").map(|object| serde_json::from_value(object.clone()).unwrap()).collect()
+    }
+
+    /// Names of the Jobs of a TrainingRun.
+    pub fn jobs_of(&self, run: &str) -> Vec<String> {
+        let of_run = self.all("Job").filter(|job| job["metadata"]["labels"][labels::RUN] == run);
+        of_run.map(|job| job["metadata"]["name"].as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -72,5 +95,50 @@ trait Private {
 impl Private for ModelDeployment {
     fn candidate(&self) -> Option<&Candidate> {
         self.status.as_ref()?.candidate.as_ref()
+    }
+}
+
+/// Short questions about a TrainingRun.
+pub trait RunTold {
+    /// Result and reason, once it has ended.
+    fn end(&self) -> Option<(RunResult, String)>;
+    /// Whether it ended so.
+    fn ended(&self, result: RunResult) -> bool;
+    /// How its attempts ended, oldest first; none for one that has not.
+    fn attempts(&self) -> Vec<Option<AttemptEnd>>;
+    /// In one word.
+    fn phase(&self) -> Option<RunPhase>;
+    /// Status and reason of a condition.
+    fn condition(&self, kind: Type) -> (String, String);
+    /// Message of a condition.
+    fn message(&self, kind: Type) -> String;
+    /// Name of its version.
+    fn version(&self) -> Option<&str>;
+}
+
+impl RunTold for TrainingRun {
+    fn end(&self) -> Option<(RunResult, String)> {
+        let completion = self.status.as_ref()?.completion.as_ref()?;
+        Some((completion.result, completion.reason.clone()))
+    }
+    fn ended(&self, result: RunResult) -> bool {
+        self.end().is_some_and(|(found, _)| found == result)
+    }
+    fn attempts(&self) -> Vec<Option<AttemptEnd>> {
+        self.status.iter().flat_map(|status| &status.attempts).map(|attempt| attempt.end).collect()
+    }
+    fn phase(&self) -> Option<RunPhase> {
+        self.status.as_ref()?.phase
+    }
+    fn condition(&self, kind: Type) -> (String, String) {
+        let found = self.status.as_ref().and_then(|status| conditions::get(&status.conditions, kind));
+        found.map(|condition| (condition.status.clone(), condition.reason.clone())).unwrap_or_default()
+    }
+    fn message(&self, kind: Type) -> String {
+        let found = self.status.as_ref().and_then(|status| conditions::get(&status.conditions, kind));
+        found.map(|condition| condition.message.clone()).unwrap_or_default()
+    }
+    fn version(&self) -> Option<&str> {
+        self.status.as_ref()?.model_version.as_deref()
     }
 }

@@ -7,27 +7,27 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use serin_api::ModelDeployment;
+use serin_api::{ModelDeployment, ModelVersion, TrainingRun};
 
 use crate::cluster::{Cluster, cluster, scratch};
 use crate::cost::Cost;
 use crate::fixtures::{NAME, image, wine};
 use crate::gateway::{Gateway, http_route};
 use crate::history::{History, Now};
-use crate::invariants;
 use crate::kubelet::Kubelet;
 use crate::operator::{Launch, Operator};
 use crate::prometheus::{Load, Prometheus};
 use crate::proxy::{Call, Proxy};
-use crate::told::Told as _;
+use crate::told::{RunTold as _, Told as _};
 use crate::turn::{Definitions, Turn};
-use crate::{identity, story};
+use crate::{identity, invariants, run_invariants, story};
 
 /// On everything outside a test's namespace that belongs to a test.
 pub const TEST_LABEL: &str = "serin.dev/test";
@@ -144,10 +144,14 @@ impl World {
         self.models().patch(&wanted.name_any(), &params, &Patch::Apply(wanted)).await
     }
 
-    /// Applies anything of that kind, well-formed or not.
+    /// Applies anything of Serin's kinds, well-formed or not.
     pub async fn try_apply_raw(&self, wanted: &Value) -> kube::Result<DynamicObject> {
         let name = wanted["metadata"]["name"].as_str().unwrap();
-        let resource = ApiResource::erase::<ModelDeployment>(&());
+        let resource = match wanted["kind"].as_str() {
+            Some("TrainingRun") => ApiResource::erase::<TrainingRun>(&()),
+            Some("ModelVersion") => ApiResource::erase::<ModelVersion>(&()),
+            _ => ApiResource::erase::<ModelDeployment>(&()),
+        };
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
         api.patch(name, &PatchParams::apply("user").force(), &Patch::Apply(wanted)).await
     }
@@ -160,6 +164,53 @@ impl World {
     /// The ModelDeployments.
     pub fn models(&self) -> Api<ModelDeployment> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The TrainingRuns.
+    pub fn runs(&self) -> Api<TrainingRun> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The ModelVersions.
+    pub fn versions(&self) -> Api<ModelVersion> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The Jobs.
+    pub fn jobs(&self) -> Api<Job> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Applies a TrainingRun as a user would.
+    pub async fn train(&self, wanted: &TrainingRun) -> TrainingRun {
+        let params = PatchParams::apply("user").force();
+        let made = self.runs().patch(&wanted.name_any(), &params, &Patch::Apply(wanted)).await;
+        made.unwrap_or_else(|error| panic!("apply: {error}\n{}", story::tell(self)))
+    }
+
+    /// Applies a ModelVersion as a user would.
+    pub async fn record(&self, wanted: &ModelVersion) -> ModelVersion {
+        let params = PatchParams::apply("user").force();
+        let made = self.versions().patch(&wanted.name_any(), &params, &Patch::Apply(wanted)).await;
+        made.unwrap_or_else(|error| panic!("apply: {error}\n{}", story::tell(self)))
+    }
+
+    /// The same as [`World::until_model`] for one TrainingRun.
+    pub async fn until_run(
+        &self,
+        name: &str,
+        what: &str,
+        seconds: u64,
+        mut holds: impl FnMut(&TrainingRun) -> bool,
+    ) -> TrainingRun {
+        self.until(what, seconds, |now| now.run(name).filter(|run| holds(run))).await
+    }
+
+    /// Applies a run and waits for its end.
+    pub async fn trained(&self, wanted: &TrainingRun) -> TrainingRun {
+        self.train(wanted).await;
+        let name = wanted.name_any();
+        self.until_run(&name, &format!("{name} has ended"), 60, |run| run.end().is_some()).await
     }
 
     /// The HTTPRoutes.
@@ -279,7 +330,13 @@ impl World {
 
     /// Asserts what must hold in every test at every moment.
     pub fn check_invariants(&self) {
-        let broken = invariants::broken(&self.history.all());
+        let history = self.history.all();
+        let mut broken = invariants::broken(&history);
+        broken.extend(run_invariants::broken(&history));
+        // A queue writes to Jobs, and a fight with it would never end.
+        let touches = |call: &Call| call.resource == "jobs" && matches!(call.verb, "patch" | "update");
+        let touched = self.proxy.calls().all().into_iter().filter(touches);
+        broken.extend(touched.map(|call| format!("a Job is written to after it was made: {call}")));
         assert!(broken.is_empty(), "{}\n{}", broken.join("\n"), story::tell(self));
         let log = self.operator.as_ref().map(Operator::log).unwrap_or_default();
         let panicked = log.lines().find(|line| line.contains("panicked"));

@@ -1,6 +1,8 @@
 //! A scripted kubelet and scheduler for one namespace: pods become ready, or not, as the test says. The controllers
 //! above them are the real ones, so that a Deployment's status is real.
 
+mod fate;
+mod job;
 mod node;
 mod status;
 
@@ -17,6 +19,8 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+
+pub use fate::{End, Fate, Left, Whose, image};
 
 /// What becomes of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 struct Script {
     lines: Vec<(String, Behaviour)>,
+    fates: Vec<(Whose, Fate)>,
     termination: Duration,
 }
 
@@ -76,6 +81,12 @@ impl Script {
         let line = self.lines.iter().rev().find(|(text, _)| image.contains(text));
         line.map_or(Behaviour::Ready(Duration::ZERO), |(_, behaviour)| behaviour.clone())
     }
+
+    /// The fate of a pod, and which line says so.
+    fn fate(&self, pod: &job::JobPod) -> (Option<usize>, Fate) {
+        let line = self.fates.iter().rposition(|(whose, _)| whose.fits(pod));
+        (line, line.map_or(Fate::WELL, |line| self.fates[line].1.clone()))
+    }
 }
 
 impl Kubelet {
@@ -83,7 +94,7 @@ impl Kubelet {
     pub async fn start(client: Client, namespace: &str) -> Self {
         let node = format!("node-of-{namespace}");
         node::register(&client, &node).await;
-        let script = Script { lines: Vec::new(), termination: Duration::ZERO };
+        let script = Script { lines: Vec::new(), fates: Vec::new(), termination: Duration::ZERO };
         let shared = Arc::new(Shared {
             client,
             namespace: namespace.to_owned(),
@@ -100,6 +111,11 @@ impl Kubelet {
     /// From now on, also for pods that run already: pods whose server's image contains `image` behave like this.
     pub fn script(&self, image: &str, behaviour: Behaviour) {
         self.shared.script.send_modify(|script| script.lines.push((image.to_owned(), behaviour)));
+    }
+
+    /// From now on, also for pods that run already: what becomes of these pods of Jobs. The last word counts.
+    pub fn fate(&self, whose: Whose, fate: Fate) {
+        self.shared.script.send_modify(|script| script.fates.push((whose, fate)));
     }
 
     /// How long pods take to end once they are told to.
@@ -146,7 +162,13 @@ async fn run(shared: Arc<Shared>) {
                         running.spawn(end(shared.clone(), pod));
                     }
                 } else {
-                    let task = || running.spawn(live(shared.clone(), pod));
+                    let task = || {
+                        if job::is_of_a_job(&pod) {
+                            running.spawn(job::live(shared.clone(), pod))
+                        } else {
+                            running.spawn(live(shared.clone(), pod))
+                        }
+                    };
                     tasks.entry(uid).or_insert_with(task);
                 }
             }
@@ -209,6 +231,12 @@ async fn live(shared: Arc<Shared>, pod: Pod) {
 async fn end(shared: Arc<Shared>, pod: Pod) {
     let time = shared.script.borrow().termination;
     tokio::time::sleep(time).await;
+    // A Job learns from the status how its pod ended; a kubelet writes it before it lets the object go.
+    if job::is_of_a_job(&pod)
+        && let Some(status) = job::terminated(&pod)
+    {
+        shared.report(&pod, status).await;
+    }
     let preconditions = Preconditions { uid: pod.uid(), resource_version: None };
     let now = DeleteParams {
         grace_period_seconds: Some(0),

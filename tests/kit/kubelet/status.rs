@@ -17,15 +17,10 @@ pub fn image(pod: &Pod) -> String {
 
 /// The pod's whole status.
 pub fn of(pod: &Pod, behaviour: &Behaviour, restarts: i32) -> Value {
-    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let now = now();
     let spec = pod.spec.clone().unwrap_or_default();
-    let condition = |kind: &str, ok: bool, reason: &str, message: &str| {
-        let status = if ok { "True" } else { "False" };
-        json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now})
-    };
     if *behaviour == Behaviour::Unschedulable {
-        let message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.";
-        return json!({"phase": "Pending", "conditions": [condition("PodScheduled", false, "Unschedulable", message)]});
+        return unschedulable();
     }
 
     let ready = matches!(behaviour, Behaviour::Ready(_));
@@ -36,7 +31,7 @@ pub fn of(pod: &Pod, behaviour: &Behaviour, restarts: i32) -> Value {
         .flatten()
         .map(|container| match behaviour {
             Behaviour::InitCrashLoop(_) => crashing(container, restarts, &now),
-            _ => ended(container, &now),
+            _ => ended(container, 0, "Completed", "", &now),
         })
         .collect();
     let servers: Vec<Value> = spec
@@ -55,9 +50,37 @@ pub fn of(pod: &Pod, behaviour: &Behaviour, restarts: i32) -> Value {
         Behaviour::ImagePull | Behaviour::InitCrashLoop(_) => "Pending",
         _ => "Running",
     };
+    whole(pod, phase, initialized, ready, &init, &servers)
+}
+
+/// The status of a pod that no node takes.
+pub fn unschedulable() -> Value {
+    let message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.";
+    json!({"phase": "Pending", "conditions": [condition("PodScheduled", false, "Unschedulable", message)]})
+}
+
+/// As the wire writes times.
+pub fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn condition(kind: &str, ok: bool, reason: &str, message: &str) -> Value {
+    let status = if ok { "True" } else { "False" };
+    json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now()})
+}
+
+/// A status from its parts.
+pub fn whole(
+    pod: &Pod,
+    phase: &str,
+    initialized: bool,
+    ready: bool,
+    init: &[Value],
+    containers: &[Value],
+) -> Value {
     json!({
         "phase": phase,
-        "startTime": now,
+        "startTime": now(),
         "podIP": address(pod),
         "podIPs": [{"ip": address(pod)}],
         "conditions": [
@@ -67,29 +90,39 @@ pub fn of(pod: &Pod, behaviour: &Behaviour, restarts: i32) -> Value {
             condition("Ready", ready, "", ""),
         ],
         "initContainerStatuses": init,
-        "containerStatuses": servers,
+        "containerStatuses": containers,
     })
 }
 
 fn status(container: &Container, ready: bool, restarts: i32, state: &Value) -> Value {
     let image = container.image.clone().unwrap_or_default();
     json!({
-        "name": container.name, "image": image, "imageID": format!("{image}@sha256:{}", "0".repeat(64)),
+        "name": container.name, "image": image, "imageID": image_id(&image),
         "ready": ready, "started": ready, "restartCount": restarts, "state": state,
     })
 }
 
-fn running(container: &Container, ready: bool, restarts: i32, now: &str) -> Value {
+/// What the runtime resolved the image to: a tag always to the same content.
+fn image_id(image: &str) -> String {
+    if image.contains('@') {
+        image.to_owned()
+    } else {
+        format!("{image}@{}", super::job::sha256(image.as_bytes()))
+    }
+}
+
+pub fn running(container: &Container, ready: bool, restarts: i32, now: &str) -> Value {
     status(container, ready, restarts, &json!({"running": {"startedAt": now}}))
 }
 
-fn ended(container: &Container, now: &str) -> Value {
-    let ended =
-        json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}});
-    status(container, true, 0, &ended)
+pub fn ended(container: &Container, code: i32, reason: &str, message: &str, now: &str) -> Value {
+    let ended = json!({"terminated": {
+        "exitCode": code, "reason": reason, "message": message, "startedAt": now, "finishedAt": now,
+    }});
+    status(container, code == 0, 0, &ended)
 }
 
-fn waiting(container: &Container, restarts: i32, reason: &str, message: &str) -> Value {
+pub fn waiting(container: &Container, restarts: i32, reason: &str, message: &str) -> Value {
     status(container, false, restarts, &json!({"waiting": {"reason": reason, "message": message}}))
 }
 
