@@ -20,6 +20,8 @@ const ROLLBACK_MULTIPLES: [f64; 8] = [1.15, 1.4, 1.8, 2.5, 4.0, 8.0, 16.0, 50.0]
 const PROMOTION_MULTIPLES: [f64; 6] = [0.05, 0.25, 0.4, 0.5, 0.6, 0.75];
 /// Alternatives of the test on shares over an edge, as multiples of its null.
 const SHARE_MULTIPLES: [f64; 5] = [1.1, 1.3, 1.7, 2.5, 5.0];
+/// Alternatives of the two-sided test, as multiples of its null.
+const TWO_SIDED_MULTIPLES: [f64; 12] = [0.1, 0.25, 0.4, 0.6, 0.8, 0.9, 1.11, 1.25, 1.67, 2.5, 4.0, 10.0];
 /// No share over an edge is taken to be more than this.
 const MOST_OF_ALL: f64 = 0.95;
 /// Alternatives of the objective test, as multiples of the objective.
@@ -103,6 +105,11 @@ impl RatioProcess {
         let largest = (MOST_OF_ALL / share).max(1.05 * max_ratio);
         let alternatives = SHARE_MULTIPLES.iter().map(|m| (m * max_ratio).min(largest)).collect();
         Self::new(max_ratio, alternatives, true)
+    }
+
+    /// Against "the ratio is `null`".
+    pub(crate) fn two_sided(null: f64) -> Self {
+        Self::new(null, multiples(&TWO_SIDED_MULTIPLES, null), false)
     }
 
     fn new(null: f64, alternatives: Vec<f64>, late_starts: bool) -> Self {

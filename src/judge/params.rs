@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::TrafficParams;
+
 /// Why parameters cannot be used, in words for the person who wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParamError(String);
@@ -276,6 +278,28 @@ impl ScoreParams {
         }
         block(self.block_ticks)?;
         budgets(self.false_rollback_budget, self.false_promotion_budget)
+    }
+}
+
+impl TrafficParams {
+    /// Checks ranges; the message names the field and the allowed values.
+    pub fn validate(&self) -> Result<(), ParamError> {
+        if !inside(self.budget, 1e-12, 0.1) {
+            return fail(format!(
+                "the traffic check's budget must be between 1e-12 and 0.1, got {}",
+                self.budget
+            ));
+        }
+        if !inside(self.tolerance, 0.0, 1.0) {
+            return fail(format!(
+                "the traffic check's tolerance must be between 0 and 1, got {}",
+                self.tolerance
+            ));
+        }
+        if self.for_ms < 0 {
+            return fail(format!("the traffic check's time must not be negative, got {} ms", self.for_ms));
+        }
+        Ok(())
     }
 }
 
