@@ -2,16 +2,27 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kube::Client;
-use kube_runtime::events::{Recorder, Reporter};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use kube::{Client, core::DeserializeGuard};
+use kube_runtime::{
+    events::{Recorder, Reporter},
+    reflector::{self, Store, store::Writer},
+};
+use serin_api::ModelDeployment;
 
 use crate::{
     backoff::Backoff,
-    children::{HttpRoute, SlimDeployment, SlimPod, SlimService},
+    children::{HttpRoute, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService},
     fresh::OwnWrites,
     index::Index,
+    mentions::{Mentions, Place},
+    owner::{Name, OwnerKind},
     prometheus::Prometheus,
+    taken::Taken,
     telemetry::Telemetry,
+    training::RunObject,
+    unreadable::Unreadable,
+    versions::{Shelf, VersionObject},
 };
 
 /// Name of the reporter in Events.
@@ -23,49 +34,136 @@ pub struct Context {
     pub recorder: Recorder,
     pub prometheus: Prometheus,
     pub agent_image: String,
+    /// ModelDeployments.
+    pub models: Store<DeserializeGuard<ModelDeployment>>,
+    pub model_mentions: Mentions,
     pub deployments: Index<SlimDeployment>,
     pub services: Index<SlimService>,
     pub routes: Index<HttpRoute>,
     pub pods: Index<SlimPod>,
     /// Whether the cluster serves HTTPRoute.
     pub gateway_api: AtomicBool,
+    /// TrainingRuns.
+    pub runs: Store<RunObject>,
+    pub run_mentions: Mentions,
+    pub jobs: Index<SlimJob>,
+    pub rendezvous: Index<SlimRendezvous>,
+    pub ranks: Index<SlimRank>,
+    /// ModelVersions.
+    pub versions: Shelf,
+    wakes: Wakes,
     pub own_writes: OwnWrites,
     /// Names found taken by strangers when they were to be created; asked again later.
-    pub taken: crate::taken::Taken,
+    pub taken: Taken,
     pub backoff: Backoff,
-    pub unreadable: crate::unreadable::Unreadable,
+    pub unreadable: Unreadable,
     pub telemetry: Telemetry,
 }
 
+/// Who fills the stores, and hears what one controller wakes in another.
+pub struct Feeds {
+    pub models: Feed<DeserializeGuard<ModelDeployment>>,
+    pub runs: Feed<RunObject>,
+    pub versions: Feed<VersionObject>,
+}
+
+/// Of one kind.
+pub struct Feed<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
+    pub store: Store<K>,
+    pub writer: Writer<K>,
+    pub woken: UnboundedReceiver<Place>,
+}
+
+struct Wakes {
+    models: UnboundedSender<Place>,
+    runs: UnboundedSender<Place>,
+    versions: UnboundedSender<Place>,
+}
+
+fn feed<K: kube::Resource<DynamicType = ()> + Clone + 'static>() -> (Feed<K>, UnboundedSender<Place>) {
+    let (store, writer) = reflector::store();
+    let (sender, woken) = unbounded();
+    (Feed { store, writer, woken }, sender)
+}
+
 impl Context {
-    pub fn new(client: Client, prometheus: Prometheus, agent_image: String, telemetry: Telemetry) -> Self {
+    pub fn new(
+        client: Client,
+        prometheus: Prometheus,
+        agent_image: String,
+        telemetry: Telemetry,
+    ) -> (Self, Feeds) {
         let instance = std::env::var("HOSTNAME").ok();
         let recorder =
             Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance });
-        Self {
+        let ((models, wake_models), (runs, wake_runs), (versions, wake_versions)) = (feed(), feed(), feed());
+        let feeds = Feeds { models, runs, versions };
+        let context = Self {
             client,
             recorder,
             prometheus,
             agent_image,
+            models: feeds.models.store.clone(),
+            model_mentions: Mentions::default(),
             deployments: Index::default(),
             services: Index::default(),
             routes: Index::default(),
             pods: Index::default(),
             gateway_api: AtomicBool::new(false),
+            runs: feeds.runs.store.clone(),
+            run_mentions: Mentions::default(),
+            jobs: Index::default(),
+            rendezvous: Index::default(),
+            ranks: Index::default(),
+            versions: Shelf::default(),
+            wakes: Wakes { models: wake_models, runs: wake_runs, versions: wake_versions },
             own_writes: OwnWrites::default(),
-            taken: crate::taken::Taken::default(),
+            taken: Taken::default(),
             backoff: Backoff::default(),
-            unreadable: crate::unreadable::Unreadable::default(),
+            unreadable: Unreadable::default(),
             telemetry,
-        }
+        };
+        (context, feeds)
+    }
+
+    /// Each cache, and whether it has seen its first list.
+    pub fn caches(&self) -> [(&'static str, bool); 8] {
+        [
+            ("deployments", self.deployments.synced()),
+            ("services", self.services.synced()),
+            ("pods", self.pods.synced()),
+            ("httproutes", self.routes.synced()),
+            ("modelversions", self.versions.synced()),
+            ("jobs", self.jobs.synced()),
+            ("services of runs", self.rendezvous.synced()),
+            ("pods of runs", self.ranks.synced()),
+        ]
     }
 
     /// Whether every cache has seen its first list: before that, what is missing may only be unknown.
     pub fn synced(&self) -> bool {
-        self.deployments.synced() && self.services.synced() && self.routes.synced() && self.pods.synced()
+        self.caches().iter().all(|(_, synced)| *synced)
     }
 
     pub fn gateway_api(&self) -> bool {
         self.gateway_api.load(Ordering::Acquire)
+    }
+
+    /// Has another controller's object looked at again.
+    pub fn wake(&self, kind: OwnerKind, place: Place) {
+        let sender = match kind {
+            OwnerKind::ModelDeployment => &self.wakes.models,
+            OwnerKind::TrainingRun => &self.wakes.runs,
+            OwnerKind::ModelVersion => &self.wakes.versions,
+        };
+        // Nobody hears it any more: we are stopping.
+        let _ = sender.unbounded_send(place);
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, gone: &Name) {
+        self.own_writes.forget(gone);
+        self.backoff.reset(gone);
+        self.unreadable.forget(gone);
     }
 }

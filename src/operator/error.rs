@@ -30,6 +30,9 @@ pub enum StartError {
         /// From the client.
         source: Box<kube::Error>,
     },
+    /// A bug.
+    #[error("a controller died; the log before this says how")]
+    Died,
 }
 
 /// Why a reconcile did not finish. It is tried again, later each time.
@@ -53,6 +56,9 @@ pub enum Error {
         /// In words.
         why: String,
     },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers; is /dev/urandom there?")]
+    NoRandomness,
     /// It took longer than a reconcile may.
     #[error("the reconcile took longer than {0:?}")]
     Timeout(std::time::Duration),
@@ -67,6 +73,7 @@ impl Error {
         match self {
             Self::Api { .. } => "Api",
             Self::Build { .. } => "Build",
+            Self::NoRandomness => "NoRandomness",
             Self::Timeout(_) => "Timeout",
             Self::Panic(_) => "Panic",
         }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::children::OwnerKey;
+use crate::owner::{Name, OwnerKey};
 
 /// What must be visible before the next decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Expect {
 /// A kind of child, for the map's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The `ModelDeployment` itself.
+    /// The object itself.
     Main,
     /// A Deployment.
     Deployment,
@@ -32,6 +32,10 @@ pub enum Kind {
     Service,
     /// An HTTPRoute.
     Route,
+    /// A Job.
+    Job,
+    /// A ModelVersion.
+    Version,
 }
 
 /// After this long a cache that does not show our write is believed: the object was deleted at once by somebody else,
@@ -77,8 +81,8 @@ impl OwnWrites {
     }
 
     /// Forgets an owner that is gone.
-    pub fn forget(&self, namespace: &str, name: &str) {
-        self.lock().retain(|k, _| k.namespace != namespace || k.name != name);
+    pub fn forget(&self, gone: &Name) {
+        self.lock().retain(|k, _| k.kind != gone.kind || k.namespace != gone.namespace || k.name != gone.name);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OwnerKey, Writes>> {
@@ -89,11 +93,13 @@ impl OwnWrites {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::owner::OwnerKind;
 
     #[test]
     fn a_write_is_waited_for_until_the_cache_shows_it() {
         let writes = OwnWrites::default();
-        let owner = OwnerKey { namespace: "ns".into(), name: "wine".into(), uid: "u".into() };
+        let kind = OwnerKind::ModelDeployment;
+        let owner = OwnerKey { kind, namespace: "ns".into(), name: "wine".into(), uid: "u".into() };
         writes.expect(&owner, Kind::Deployment, "wine-1", Expect::AtLeast(7));
         assert!(!writes.visible(&owner, |_, _| None));
         assert!(!writes.visible(&owner, |_, _| Some((6, "d".into(), false))));

@@ -10,7 +10,10 @@ use std::{
 
 use kube_runtime::watcher::Event;
 
-use crate::children::{Child, Ident, OwnerKey, ident};
+use crate::{
+    children::{Child, Ident, ident},
+    owner::OwnerKey,
+};
 
 /// All children of a kind, by owner.
 #[derive(Debug)]
@@ -51,18 +54,33 @@ impl<C: Child> Index<C> {
 
     /// Whether an object of this name belongs to another incarnation of the same name.
     pub fn belongs_to_namesake(&self, owner: &OwnerKey, name: &str) -> bool {
-        // Keys are ordered by namespace, name, UID: the incarnations stand together.
+        self.any_of_namesake(owner, |view| C::ident(view).name == name)
+    }
+
+    /// Whether any object belongs to another incarnation of the same name.
+    pub fn has_namesake(&self, owner: &OwnerKey) -> bool {
+        self.any_of_namesake(owner, |_| true)
+    }
+
+    /// Forgets the children of an owner that needs them no more.
+    pub fn forget(&self, owner: &OwnerKey) {
+        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner).by_owner.remove(owner);
+    }
+
+    fn any_of_namesake(&self, owner: &OwnerKey, is_it: impl Fn(&C::View) -> bool) -> bool {
+        // Keys are ordered by kind, namespace, name, UID: the incarnations stand together.
         let first = OwnerKey { uid: String::new(), ..owner.clone() };
         let state = self.read();
         let mut incarnations = state
             .by_owner
             .range(first..)
-            .take_while(|(k, _)| k.namespace == owner.namespace && k.name == owner.name);
-        incarnations.any(|(k, views)| k.uid != owner.uid && views.iter().any(|v| C::ident(v).name == name))
+            .take_while(|(k, _)| k.kind == owner.kind && k.namespace == owner.namespace && k.name == owner.name);
+        incarnations.any(|(k, views)| k.uid != owner.uid && views.iter().any(&is_it))
     }
 
-    /// Takes an event in; the owners to look at again.
-    pub fn take(&self, event: Event<C>) -> Vec<OwnerKey> {
+    /// Takes an event in; the owners to look at again. Children of an owner that is not `wanted` are let go at once.
+    pub fn take(&self, event: Event<C>, wanted: impl Fn(&OwnerKey) -> bool) -> Vec<OwnerKey> {
+        let entry = |object: &C| entry(object).filter(|(owner, _)| wanted(owner));
         let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::Init => {

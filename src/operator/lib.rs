@@ -1,13 +1,17 @@
 //! The only I/O in the control plane. A reconcile is five steps, in `reconcile.rs`:
 //! **observe** (caches, Prometheus) → **decide** (pure, `serin-engine`) → **build** (pure) → **apply** → **report**.
+//! ModelDeployments are reconciled in here, TrainingRuns in `training`, ModelVersions in `versions`. All share:
 //!
-//! - `children`: what we keep of Deployments, Services, routes and pods (a few hundred bytes each)
-//! - `index`: those, by owner, fed by one watch a kind
+//! - `owner`: whose a thing is, and the keys that follow from it
+//! - `children`: what we keep of Deployments, Services, routes, Jobs and pods (a few hundred bytes each)
+//! - `index`: those, by owner, fed by one watch a kind; `mentions`: who names which version
 //! - `fresh`: our own writes, remembered until the caches show them
 //! - `taken`: names that strangers bear; `unreadable`: objects that do not fit our types
-//! - `observe`, `apply`, `report`: the steps with I/O
-//! - `prometheus`, `samples`: raw samples, bounded
-//! - `backoff`, `telemetry`, `server`: retries, metrics, health
+//! - `guard`: deadline, panics and retries around a reconcile; `write`: how each write is made safe
+//! - `watches`: what wakes whom; `run`: start and end
+//! - `backoff`, `telemetry`, `server`: retries, metrics, health; `report`: Events
+//!
+//! Only for ModelDeployments: `observe`, `apply`, and `prometheus`, `samples`: raw samples, bounded.
 
 mod apply;
 mod backoff;
@@ -15,8 +19,11 @@ mod children;
 mod context;
 mod error;
 mod fresh;
+mod guard;
 mod index;
+mod mentions;
 mod observe;
+mod owner;
 mod prometheus;
 mod reconcile;
 mod report;
@@ -25,8 +32,11 @@ mod samples;
 mod server;
 mod taken;
 mod telemetry;
+mod training;
 mod unreadable;
+mod versions;
 mod watches;
+mod write;
 
 pub use error::StartError;
 pub use run::{Settings, run};

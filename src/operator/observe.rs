@@ -1,19 +1,20 @@
 //! Step 1: caches and Prometheus become the engine's [`World`] and [`Reading`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Input, ObservedDeployment, ObservedTraffic, PodTrouble, Reading, World, decide, measure, objects,
+    Input, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, Reading, World, decide, measure, objects,
     revision,
 };
 
 use crate::{
-    children::{Ident, OwnerKey, PodView, ServiceView, attached_as_wanted},
+    children::{Ident, PodView, ServiceView, attached_as_wanted},
     context::Context,
     fresh::Kind,
+    owner::OwnerKey,
     samples,
 };
 
@@ -28,8 +29,7 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     /// `None` for an object without name, namespace or UID, which no apiserver sends.
     pub fn of(md: &'a ModelDeployment, now: DateTime<Utc>) -> Option<Self> {
-        let owner = OwnerKey { namespace: md.namespace()?, name: md.metadata.name.clone()?, uid: md.uid()? };
-        Some(Self { md, owner, status: md.status.clone().unwrap_or_default(), now })
+        Some(Self { md, owner: OwnerKey::of(md)?, status: md.status.clone().unwrap_or_default(), now })
     }
     pub fn version(&self) -> u64 {
         self.md.resource_version().and_then(|v| v.parse().ok()).unwrap_or(0)
@@ -70,6 +70,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         Kind::Deployment => deployments.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Service => services.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Route => routes.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
+        Kind::Job | Kind::Version => None,
     });
     if !fresh {
         return None;
@@ -120,9 +121,23 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         slot_services,
         taken: ctx.taken.of(owner),
         leftovers_of_namesake,
-        versions: std::collections::BTreeMap::new(),
+        versions: versions(ctx, object),
         gateway_api: ctx.gateway_api(),
     })
+}
+
+/// The versions that spec and status name.
+fn versions(ctx: &Context, object: &Object<'_>) -> BTreeMap<String, ObservedVersion> {
+    let (spec, status) = (&object.md.spec, &object.status);
+    let stable = status.stable.as_ref().map(|s| &s.spec.model);
+    let candidate = status.candidate.as_ref().map(|c| &c.spec.model);
+    let recorded = stable.into_iter().chain(candidate).filter_map(|m| m.version_ref.as_ref());
+    let named = spec.model.version_ref.iter().chain(recorded);
+    let found = named.filter_map(|name| {
+        let version = ctx.versions.get(&object.owner.namespace, name)?;
+        Some((name.clone(), version.observed()))
+    });
+    found.collect()
 }
 
 /// Weights that no decision ever asks for: a route that somebody bent out of shape.

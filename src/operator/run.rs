@@ -1,21 +1,35 @@
 //! Start and end of the process.
 
-use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt::Debug,
+    future::{Future, ready},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
-use futures::StreamExt;
-use kube::{Api, Client, ResourceExt, api::ListParams, client::ClientBuilder, core::DeserializeGuard};
-use kube_runtime::{Controller, WatchStreamExt, controller, reflector, watcher};
-use serin_api::ModelDeployment;
+use futures::{Stream, StreamExt, stream};
+use kube::{Client, api::ListParams, client::ClientBuilder};
+use kube_runtime::{
+    Controller,
+    controller::{self, Action},
+    reflector::{ObjectRef, Store},
+    watcher,
+};
+use serde::de::DeserializeOwned;
+use serin_api::{ModelDeployment, ModelVersion, TrainingRun};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    context::Context,
-    error::StartError,
+    context::{Context, Feeds},
+    error::{Error, StartError},
+    guard::failed,
+    mentions::Place,
+    owner::{Main, Name},
     prometheus::Prometheus,
-    reconcile::{failed, reconcile},
-    server,
+    reconcile, server,
     telemetry::Telemetry,
-    watches,
+    training, versions, watches,
 };
 
 /// Flags of the operator.
@@ -36,6 +50,9 @@ pub struct Settings {
 /// Longer than the server's watch timeout, so that only a dead connection runs into it.
 const READ_TIMEOUT: Duration = Duration::from_secs(310);
 
+/// Versions looked at at the same time; nearly all looks end in memory.
+const VERSIONS_AT_ONCE: u16 = 8;
+
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(settings: Settings) -> Result<(), StartError> {
     let prometheus = Prometheus::new(&settings.prometheus_url)?;
@@ -43,55 +60,123 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         .await
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let client = client().await?;
-    let ctx = Arc::new(Context::new(client.clone(), prometheus, settings.agent_image, Telemetry::default()));
+    let (ctx, feeds) = Context::new(client.clone(), prometheus, settings.agent_image, Telemetry::default());
+    let (ctx, Feeds { models, runs, versions }) = (Arc::new(ctx), feeds);
     let namespace = settings.namespace.as_deref();
-    let api: Api<DeserializeGuard<ModelDeployment>> = watches::api(&client, namespace);
-    let probe = api.list_metadata(&ListParams::default().limit(1)).await;
-    probe.map_err(|e| StartError::Api { what: "ModelDeployments", source: Box::new(e) })?;
+    probe::<ModelDeployment>(&client, namespace, "ModelDeployments").await?;
+    probe::<TrainingRun>(&client, namespace, "TrainingRuns").await?;
+    probe::<ModelVersion>(&client, namespace, "ModelVersions").await?;
 
     let (stop, stopped) = watch::channel(false);
-    let stopping = |mut stopped: watch::Receiver<bool>| async move {
-        // An error means that the sender is gone, which is the end, too.
-        let _ = stopped.wait_for(|s| *s).await;
+    let stopping = || {
+        let mut stopped = stopped.clone();
+        async move {
+            // An error means that the sender is gone, which is the end, too.
+            let _ = stopped.wait_for(|s| *s).await;
+        }
     };
     let address = listener.local_addr().unwrap_or(settings.listen);
-    let health = tokio::spawn(server::serve(listener, Arc::clone(&ctx), stopping(stopped.clone())));
+    let health = tokio::spawn(server::serve(listener, Arc::clone(&ctx), stopping()));
     tracing::info!(%address, namespace = namespace.unwrap_or("*"), "serin is running");
 
-    let (store, writer) = reflector::store();
-    let objects = watcher(api, watcher::Config::default().page_size(watches::PAGE))
-        .default_backoff()
-        .modify(|md: &mut DeserializeGuard<ModelDeployment>| md.managed_fields_mut().clear())
-        .reflect(writer)
-        .touched_objects();
-    let controller = Controller::for_stream(objects, store)
-        .with_config(controller::Config::default().concurrency(settings.concurrency))
-        .reconcile_on(watches::wakes(&ctx, namespace))
-        .graceful_shutdown_on(stopping(stopped))
-        .run(reconcile, failed, Arc::clone(&ctx))
-        .for_each(|result| {
-            match result {
-                Ok((object, action)) => tracing::debug!(%object, ?action, "reconciled"),
-                Err(controller::Error::ObjectNotFound(object)) => {
-                    let namespace = object.namespace.clone().unwrap_or_default();
-                    ctx.own_writes.forget(&namespace, &object.name);
-                    ctx.backoff.reset(&namespace, &object.name);
-                    ctx.unreadable.forget(&namespace, &object.name);
-                }
-                Err(controller::Error::ReconcilerFailed(..)) => {}
-                Err(error) => tracing::warn!(%error, "controller"),
-            }
-            ready(())
-        });
+    let deployments = Control {
+        objects: watches::models(&ctx, namespace, models.writer),
+        store: models.store,
+        woken: stream::select(watches::of_models(&ctx, namespace), models.woken),
+        concurrency: settings.concurrency,
+    };
+    let trainings = Control {
+        objects: watches::runs(&ctx, namespace, runs.writer),
+        store: runs.store,
+        woken: stream::select(watches::of_runs(&ctx, namespace), runs.woken),
+        concurrency: settings.concurrency,
+    };
+    let records = Control {
+        objects: watches::versions(&ctx, namespace, versions.writer),
+        store: versions.store,
+        woken: versions.woken,
+        concurrency: VERSIONS_AT_ONCE,
+    };
+    // Tasks of their own: what keeps one kind busy does not hold up the others.
+    let controllers = [
+        tokio::spawn(deployments.run(Arc::clone(&ctx), stopping(), reconcile::reconcile)),
+        tokio::spawn(trainings.run(Arc::clone(&ctx), stopping(), training::reconcile)),
+        tokio::spawn(records.run(Arc::clone(&ctx), stopping(), versions::reconcile)),
+    ];
     tokio::spawn(async move {
         signal().await;
         tracing::info!("stopping: no new work, what has begun is finished");
         let _ = stop.send(true);
     });
-    controller.await;
+    let (first, _, others) = futures::future::select_all(controllers).await;
+    // A controller ends by the word to stop. One that panicked takes the process with it: without it the others would
+    // only look healthy.
+    first.map_err(|_| StartError::Died)?;
+    for other in others {
+        other.await.map_err(|_| StartError::Died)?;
+    }
     // The server stops by the same word; its panic, if any, was its own.
     let _ = health.await;
     Ok(())
+}
+
+/// Whether a kind can be read at all.
+async fn probe<K: Main + Clone + DeserializeOwned + Debug>(
+    client: &Client,
+    namespace: Option<&str>,
+    what: &'static str,
+) -> Result<(), StartError> {
+    let probe = watches::api::<K>(client, namespace).list_metadata(&ListParams::default().limit(1)).await;
+    probe.map(|_| ()).map_err(|e| StartError::Api { what, source: Box::new(e) })
+}
+
+/// A controller in the making.
+struct Control<K: Main + 'static, O, W> {
+    /// Its objects as they change.
+    objects: O,
+    /// The same as they are.
+    store: Store<K>,
+    /// What else makes it look at one of them.
+    woken: W,
+    /// Reconciles at the same time.
+    concurrency: u16,
+}
+
+impl<K, O, W> Control<K, O, W>
+where
+    K: Main + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    O: Stream<Item = watcher::Result<K>> + Send + 'static,
+    W: Stream<Item = Place> + Send + 'static,
+{
+    /// Runs it until `stop`.
+    async fn run<F>(
+        self,
+        ctx: Arc<Context>,
+        stop: impl Future<Output = ()> + Send + Sync + 'static,
+        reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    ) where
+        F: Future<Output = Result<Action, Error>> + Send + 'static,
+    {
+        let wakes = self.woken.map(|(namespace, name)| ObjectRef::<K>::new(&name).within(&namespace));
+        Controller::for_stream(self.objects, self.store)
+            .with_config(controller::Config::default().concurrency(self.concurrency))
+            .reconcile_on(wakes)
+            .graceful_shutdown_on(stop)
+            .run(reconcile, failed, Arc::clone(&ctx))
+            .for_each(|result| {
+                match result {
+                    Ok((object, action)) => tracing::debug!(%object, ?action, "reconciled"),
+                    Err(controller::Error::ObjectNotFound(gone)) => {
+                        let namespace = gone.namespace.clone().unwrap_or_default();
+                        ctx.forget(&Name { kind: K::KIND, namespace, name: gone.name });
+                    }
+                    Err(controller::Error::ReconcilerFailed(..)) => {}
+                    Err(error) => tracing::warn!(kind = K::KIND.as_str(), %error, "controller"),
+                }
+                ready(())
+            })
+            .await;
+    }
 }
 
 /// SIGTERM or SIGINT.

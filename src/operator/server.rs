@@ -30,12 +30,7 @@ pub async fn serve(
 }
 
 async fn ready(State(ctx): State<Arc<Context>>) -> impl IntoResponse {
-    let all = [
-        ("deployments", ctx.deployments.synced()),
-        ("services", ctx.services.synced()),
-        ("pods", ctx.pods.synced()),
-        ("httproutes", ctx.routes.synced()),
-    ];
+    let all = ctx.caches();
     let code = if all.iter().all(|(_, ok)| *ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut lines = String::new();
     for (what, ok) in all {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::children::OwnerKey;
+use crate::owner::OwnerKey;
 
 /// Names that strangers bear, by owner; forgotten after a while, so that a renamed stranger is noticed.
 #[derive(Debug, Default)]

@@ -10,11 +10,15 @@ use prometheus_client::{
 };
 use serin_api::Reason;
 
+use crate::owner::OwnerKind;
+
 /// Counters, and the registry that exports them.
 #[derive(Clone)]
 pub struct Telemetry {
     registry: Arc<Registry>,
     reconciles: Family<ResultLabel, Counter>,
+    training_reconciles: Family<ResultLabel, Counter>,
+    version_reconciles: Family<ResultLabel, Counter>,
     seconds: Histogram,
     writes: Counter,
     decisions: Family<ReasonLabel, Counter>,
@@ -33,23 +37,42 @@ struct ReasonLabel {
 impl Default for Telemetry {
     fn default() -> Self {
         let reconciles = Family::default();
+        let training_reconciles = Family::default();
+        let version_reconciles = Family::default();
         let seconds = Histogram::new([0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0]);
         let writes = Counter::default();
         let decisions = Family::default();
         let queries = Family::default();
         let mut registry = Registry::with_prefix("serin");
-        registry.register("reconciles", "Reconciles by result (Ok or the kind of error)", reconciles.clone());
+        let of = |kind: &str| format!("Reconciles of {kind}s by result (Ok or the kind of error)");
+        registry.register("reconciles", of("ModelDeployment"), reconciles.clone());
+        registry.register("training_reconciles", of("TrainingRun"), training_reconciles.clone());
+        registry.register("version_reconciles", of("ModelVersion"), version_reconciles.clone());
         registry.register("reconcile_seconds", "Time of a reconcile", seconds.clone());
         registry.register("writes", "Writes to the Kubernetes API, Events apart", writes.clone());
         registry.register("decisions", "Transitions by reason", decisions.clone());
         registry.register("prometheus_queries", "Readings of metrics by result", queries.clone());
-        Self { registry: Arc::new(registry), reconciles, seconds, writes, decisions, queries }
+        Self {
+            registry: Arc::new(registry),
+            reconciles,
+            training_reconciles,
+            version_reconciles,
+            seconds,
+            writes,
+            decisions,
+            queries,
+        }
     }
 }
 
 impl Telemetry {
-    pub fn reconciled(&self, error: Option<&'static str>, took: Duration) {
-        self.reconciles.get_or_create(&ResultLabel { result: error.unwrap_or("Ok") }).inc();
+    pub fn reconciled(&self, kind: OwnerKind, error: Option<&'static str>, took: Duration) {
+        let reconciles = match kind {
+            OwnerKind::ModelDeployment => &self.reconciles,
+            OwnerKind::TrainingRun => &self.training_reconciles,
+            OwnerKind::ModelVersion => &self.version_reconciles,
+        };
+        reconciles.get_or_create(&ResultLabel { result: error.unwrap_or("Ok") }).inc();
         self.seconds.observe(took.as_secs_f64());
     }
     pub fn wrote(&self) {

@@ -9,69 +9,69 @@ use std::{
 use chrono::Utc;
 use kube::{
     Api,
-    api::{Patch, PatchParams},
-    core::error_boundary::InvalidObject,
+    api::{DynamicObject, ObjectMeta, Patch},
+    core::ApiResource,
 };
 use kube_runtime::controller::Action;
 use serde_json::json;
-use serin_api::{ModelDeployment, Reason, conditions, labels};
+use serin_api::{Reason, conditions};
 
-use crate::{context::Context, error::Error, reconcile::whole_seconds};
+use crate::{
+    context::Context,
+    error::Error,
+    guard::whole_seconds,
+    owner::{Main, Name},
+    write::status_params,
+};
 
-/// Generations that were reported already, by namespace and name.
+/// Generations that were reported already.
 #[derive(Debug, Default)]
-pub struct Unreadable(Mutex<HashMap<(String, String), Option<i64>>>);
+pub struct Unreadable(Mutex<HashMap<Name, Option<i64>>>);
 
 impl Unreadable {
-    fn is_new(&self, namespace: &str, name: &str, generation: Option<i64>) -> bool {
+    fn is_new(&self, name: &Name, generation: Option<i64>) -> bool {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&(namespace.to_owned(), name.to_owned())) != Some(&generation)
+        seen.get(name) != Some(&generation)
     }
-    fn reported(&self, namespace: &str, name: &str, generation: Option<i64>) {
+    fn reported(&self, name: Name, generation: Option<i64>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert((namespace.to_owned(), name.to_owned()), generation);
+        seen.insert(name, generation);
     }
     /// Forgets an object that is gone.
-    pub fn forget(&self, namespace: &str, name: &str) {
+    pub fn forget(&self, name: &Name) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.remove(&(namespace.to_owned(), name.to_owned()));
+        seen.remove(name);
     }
 }
 
 /// An object that does not fit our types: reported on it, once a generation, and nothing else is touched.
-pub async fn report(ctx: &Context, invalid: &InvalidObject) -> Result<Action, Error> {
-    let (Some(namespace), Some(name)) = (&invalid.metadata.namespace, &invalid.metadata.name) else {
+pub async fn report<K: Main>(ctx: &Context, meta: &ObjectMeta, error: &str) -> Result<Action, Error> {
+    let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else {
         return Ok(Action::await_change());
     };
-    let mut all = Vec::new();
-    let message = format!("this object cannot be read: {}", invalid.error);
-    let now = whole_seconds(Utc::now());
-    let generation = invalid.metadata.generation;
-    if !ctx.unreadable.is_new(namespace, name, generation) {
+    let key = Name { kind: K::KIND, namespace: namespace.clone(), name: name.clone() };
+    let generation = meta.generation;
+    if !ctx.unreadable.is_new(&key, generation) {
         return Ok(Action::await_change());
     }
+    let mut all = Vec::new();
     conditions::set(
         &mut all,
         conditions::Type::Stalled,
         conditions::State::True,
         Reason::InvalidSpec,
-        message,
+        format!("this object cannot be read: {error}"),
         generation,
-        now,
+        whole_seconds(Utc::now()),
     );
     let body = json!({"status": {"observedGeneration": generation, "conditions": all}});
-    let api: Api<kube::api::DynamicObject> = Api::namespaced_with(
-        ctx.client.clone(),
-        namespace,
-        &kube::core::ApiResource::erase::<ModelDeployment>(&()),
-    );
-    let params =
-        PatchParams { field_manager: Some(labels::STATUS_MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch_status(name, &params, &Patch::Merge(body)).await.map_err(|source| Error::Api {
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(ctx.client.clone(), namespace, &ApiResource::erase::<K>(&()));
+    api.patch_status(name, &status_params(), &Patch::Merge(body)).await.map_err(|source| Error::Api {
         verb: "patch status of",
-        object: format!("ModelDeployment {name}"),
+        object: format!("{} {name}", K::KIND.as_str()),
         source: Box::new(source),
     })?;
-    ctx.unreadable.reported(namespace, name, generation);
+    ctx.unreadable.reported(key, generation);
     Ok(Action::await_change())
 }

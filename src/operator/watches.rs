@@ -1,38 +1,130 @@
-//! One watch a kind, into its index; what changed wakes the owner.
+//! One watch a kind, into its cache; what changed wakes whoever it matters to.
 
 use std::{
+    collections::BTreeSet,
+    fmt::Debug,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Client, Resource, core::DeserializeGuard};
-use kube_runtime::{WatchStreamExt, reflector::ObjectRef, watcher};
+use kube::{Api, Client, Resource, ResourceExt, core::DeserializeGuard};
+use kube_runtime::{
+    WatchStreamExt,
+    reflector::{ObjectRef, store::Writer},
+    watcher::{self, Event, watcher},
+};
 use serde::de::DeserializeOwned;
 use serin_api::{ModelDeployment, labels};
 
 use crate::{
-    children::{Child, HttpRoute, OwnerKey, SlimDeployment, SlimPod, SlimService},
+    children::{
+        Child, HttpRoute, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService,
+    },
     context::Context,
     index::Index,
+    mentions::{Mentions, Place},
+    owner::{OwnerKey, OwnerKind},
+    training::{self, RunObject},
+    versions::{self, VersionObject},
 };
-
-/// A reference to the object to look at again.
-pub type Wake = ObjectRef<DeserializeGuard<ModelDeployment>>;
 
 /// Page size of the first list: small pages keep the peak of memory down (kube-rs 0.92 notes).
 pub const PAGE: u32 = 100;
 
-/// Everything that may wake a reconcile besides the object itself.
-pub fn wakes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Wake> + Send + use<> {
-    let all: Vec<stream::BoxStream<'static, Wake>> = vec![
-        watch::<SlimDeployment>(ctx, namespace, |c| &c.deployments).boxed(),
-        watch::<SlimService>(ctx, namespace, |c| &c.services).boxed(),
-        watch::<SlimPod>(ctx, namespace, |c| &c.pods).boxed(),
+/// ModelDeployments; versions that one names, or named before, are looked at again, as who serves them may have changed.
+pub fn models(
+    ctx: &Arc<Context>,
+    namespace: Option<&str>,
+    writer: Writer<DeserializeGuard<ModelDeployment>>,
+) -> impl Stream<Item = watcher::Result<DeserializeGuard<ModelDeployment>>> + Send + use<> {
+    let ctx = Arc::clone(ctx);
+    let api = api(&ctx.client, namespace);
+    main(api, writer, move |event| {
+        let named = |md: &DeserializeGuard<ModelDeployment>| md.0.as_ref().ok().map(versions::named);
+        for version in mention(&ctx.model_mentions, event, named) {
+            ctx.wake(OwnerKind::ModelVersion, version);
+        }
+    })
+}
+
+/// TrainingRuns; the pods of one that is over are let go.
+pub fn runs(
+    ctx: &Arc<Context>,
+    namespace: Option<&str>,
+    writer: Writer<RunObject>,
+) -> impl Stream<Item = watcher::Result<RunObject>> + Send + use<> {
+    let ctx = Arc::clone(ctx);
+    let api = api(&ctx.client, namespace);
+    main(api, writer, move |event| {
+        let named = |run: &RunObject| match run {
+            RunObject::Live(run) => Some(training::named(run)),
+            RunObject::Stub(..) => Some(BTreeSet::new()),
+        };
+        mention(&ctx.run_mentions, event, named);
+        if let Event::Apply(run) | Event::InitApply(run) = event
+            && run.needs_no_pods()
+            && let Some(owner) = OwnerKey::of(run)
+        {
+            ctx.ranks.forget(&owner);
+        }
+    })
+}
+
+/// ModelVersions; who names one that comes, goes or is revoked is looked at again.
+pub fn versions(
+    ctx: &Arc<Context>,
+    namespace: Option<&str>,
+    writer: Writer<VersionObject>,
+) -> impl Stream<Item = watcher::Result<VersionObject>> + Send + use<> {
+    let ctx = Arc::clone(ctx);
+    let api = api(&ctx.client, namespace);
+    main(api, writer, move |event| {
+        for (namespace, version) in ctx.versions.take(event) {
+            for name in ctx.model_mentions.of(&namespace, &version) {
+                ctx.wake(OwnerKind::ModelDeployment, (namespace.clone(), name));
+            }
+            for name in ctx.run_mentions.of(&namespace, &version) {
+                ctx.wake(OwnerKind::TrainingRun, (namespace.clone(), name));
+            }
+        }
+    })
+}
+
+/// Children of ModelDeployments: whose to look at again.
+pub fn of_models(
+    ctx: &Arc<Context>,
+    namespace: Option<&str>,
+) -> impl Stream<Item = Place> + Send + use<> {
+    let all: Vec<stream::BoxStream<'static, Place>> = vec![
+        children::<SlimDeployment>(ctx, namespace, "", |c| &c.deployments, |_, _| true).boxed(),
+        children::<SlimService>(ctx, namespace, NOT_OF_RUNS, |c| &c.services, |_, _| true).boxed(),
+        children::<SlimPod>(ctx, namespace, NOT_OF_RUNS, |c| &c.pods, |_, _| true).boxed(),
         routes(ctx, namespace).boxed(),
     ];
     stream::select_all(all)
+}
+
+/// Children of TrainingRuns: whose to look at again.
+pub fn of_runs(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Place> + Send + use<> {
+    let all: Vec<stream::BoxStream<'static, Place>> = vec![
+        children::<SlimJob>(ctx, namespace, OF_RUNS, |c| &c.jobs, |_, _| true).boxed(),
+        children::<SlimRendezvous>(ctx, namespace, OF_RUNS, |c| &c.rendezvous, |_, _| true).boxed(),
+        children::<SlimRank>(ctx, namespace, OF_RUNS, |c| &c.ranks, needs_pods).boxed(),
+    ];
+    stream::select_all(all)
+}
+
+/// Selects, beside [`labels::MANAGED_BY`], what runs have made.
+const OF_RUNS: &str = ",serin.dev/run-uid";
+/// The opposite.
+const NOT_OF_RUNS: &str = ",!serin.dev/run-uid";
+
+/// The pods of a run that is over, with all their last words, are nobody's concern.
+fn needs_pods(ctx: &Context, owner: &OwnerKey) -> bool {
+    let run = ctx.runs.get(&ObjectRef::new(&owner.name).within(&owner.namespace));
+    run.is_none_or(|run| !run.needs_no_pods() || run.meta().uid.as_ref() != Some(&owner.uid))
 }
 
 /// An API for the whole cluster or for one namespace.
@@ -46,35 +138,77 @@ where
     }
 }
 
-fn watch<K>(
+/// The objects that a controller is about; `tap` sees each event once the store has it.
+fn main<K>(
+    api: Api<K>,
+    writer: Writer<K>,
+    tap: impl Fn(&Event<K>) + Send + 'static,
+) -> impl Stream<Item = watcher::Result<K>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    watcher(api, watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .modify(|object: &mut K| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .map(move |event| {
+            if let Ok(event) = &event {
+                tap(event);
+            }
+            event
+        })
+        .touched_objects()
+}
+
+/// Keeps account of who names which version; gives the versions to look at again. `named` has no answer for an object that
+/// cannot be read: what it named before stands.
+fn mention<K: Resource<DynamicType = ()>>(
+    mentions: &Mentions,
+    event: &Event<K>,
+    named: impl Fn(&K) -> Option<BTreeSet<String>>,
+) -> BTreeSet<Place> {
+    let place = |object: &K| (object.namespace().unwrap_or_default(), object.name_any());
+    match event {
+        Event::Init => {
+            mentions.relist();
+            BTreeSet::new()
+        }
+        Event::InitDone => mentions.relisted(),
+        Event::Apply(object) | Event::InitApply(object) => match named(object) {
+            Some(versions) => mentions.set(&place(object), versions),
+            None => mentions.keep(&place(object)),
+        },
+        Event::Delete(object) => mentions.set(&place(object), BTreeSet::new()),
+    }
+}
+
+fn children<K>(
     ctx: &Arc<Context>,
     namespace: Option<&str>,
+    also: &str,
     index: fn(&Context) -> &Index<K>,
-) -> impl Stream<Item = Wake> + Send + use<K>
+    wanted: fn(&Context, &OwnerKey) -> bool,
+) -> impl Stream<Item = Place> + Send + use<K>
 where
     K: Child + Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned + Send + 'static,
 {
-    let ours = format!("{}={}", labels::MANAGED_BY, labels::MANAGER);
+    let ours = format!("{}={}{also}", labels::MANAGED_BY, labels::MANAGER);
     let config = watcher::Config::default().labels(&ours).page_size(PAGE);
     let ctx = Arc::clone(ctx);
     watcher(api::<K>(&ctx.client, namespace), config).default_backoff().flat_map(move |event| {
         let owners = match event {
-            Ok(event) => index(&ctx).take(event),
+            Ok(event) => index(&ctx).take(event, |owner| wanted(&ctx, owner)),
             Err(error) => {
                 tracing::warn!(kind = %K::kind(&()), %error, "watch");
                 Vec::new()
             }
         };
-        stream::iter(owners.into_iter().map(|owner| wake(&owner)))
+        stream::iter(owners.into_iter().map(|owner| (owner.namespace, owner.name)))
     })
 }
 
-fn wake(owner: &OwnerKey) -> Wake {
-    ObjectRef::new(&owner.name).within(&owner.namespace)
-}
-
 /// HTTPRoutes, once the cluster serves them. Without the Gateway API everything but `traffic.gateway` works.
-fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Wake> + Send + use<> {
+fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Place> + Send + use<> {
     let ctx = Arc::clone(ctx);
     let namespace = namespace.map(str::to_owned);
     let served = {
@@ -97,7 +231,9 @@ fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Wak
             ctx.gateway_api.store(true, Ordering::Release);
         }
     };
-    stream::once(served).flat_map(move |()| watch::<HttpRoute>(&ctx, namespace.as_deref(), |c| &c.routes))
+    stream::once(served).flat_map(move |()| {
+        children::<HttpRoute>(&ctx, namespace.as_deref(), "", |c| &c.routes, |_, _| true)
+    })
 }
 
 /// A Gateway API that is installed later is noticed after this long at most.

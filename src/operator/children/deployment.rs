@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serin_api::{Slot, labels};
 
 use super::{Child, Ident, label, slot};
+use crate::owner::OwnerKind;
 
 /// A Deployment: replicas and availability.
 #[derive(kube::Resource, Serialize, Deserialize, Clone, Debug)]
@@ -39,6 +40,7 @@ pub struct DeploymentView {
     pub available: i32,
 }
 impl Child for SlimDeployment {
+    const OWNER: OwnerKind = OwnerKind::ModelDeployment;
     type View = DeploymentView;
     fn meta(&self) -> &ObjectMeta {
         &self.metadata

@@ -4,16 +4,24 @@
 //! One file a kind: the slim object, its view, and how one becomes the other.
 
 mod deployment;
+mod job;
 mod pod;
+mod rank;
+mod rendezvous;
 mod route;
 mod service;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serin_api::{Slot, labels};
 use serin_engine::Journal;
 
+use crate::owner::{OwnerKey, OwnerKind};
+
 pub use deployment::SlimDeployment;
+pub use job::{JobView, SlimJob};
 pub use pod::{PodView, SlimPod};
+pub use rank::{RankView, SlimRank};
+pub use rendezvous::{RendezvousView, SlimRendezvous};
 pub use route::{HttpRoute, attached_as_wanted};
 pub use service::{ServiceView, SlimService};
 
@@ -27,34 +35,18 @@ pub struct Ident {
     pub deleting: bool,
 }
 
-/// The owner a child names, and whether it is one of ours at all.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OwnerKey {
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
-}
-
 /// A kind we index: how it becomes a small view under its owner.
 pub trait Child: Clone + std::fmt::Debug {
+    /// Kind of the owners.
+    const OWNER: OwnerKind;
     type View: Clone + PartialEq + Send + Sync + std::fmt::Debug + 'static;
     fn meta(&self) -> &ObjectMeta;
     fn view(&self, ident: Ident) -> Self::View;
     fn ident(view: &Self::View) -> &Ident;
-    /// By owner reference; pods, which a ReplicaSet owns, by label.
+    /// By owner reference; pods, which another controller owns, by label.
     fn owner(&self) -> Option<OwnerKey> {
-        let meta = self.meta();
-        let owner = meta.owner_references.iter().flatten().find(|o| is_ours(o))?;
-        Some(OwnerKey {
-            namespace: meta.namespace.clone()?,
-            name: owner.name.clone(),
-            uid: owner.uid.clone(),
-        })
+        OwnerKey::by_reference(Self::OWNER, self.meta())
     }
-}
-
-fn is_ours(o: &OwnerReference) -> bool {
-    o.kind == "ModelDeployment" && o.api_version.starts_with("serin.dev/") && o.controller == Some(true)
 }
 
 pub fn ident(meta: &ObjectMeta) -> Ident {
@@ -68,6 +60,16 @@ pub fn ident(meta: &ObjectMeta) -> Ident {
 
 fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+/// A number from 1, as our labels have them (from 0 for a completion index).
+fn number(text: Option<&str>) -> Option<i32> {
+    text?.parse().ok().filter(|n| *n >= 0)
+}
+
+/// One bounded line: what a container says ends up in a status, and control characters in a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 
 fn slot(text: Option<&str>) -> Option<Slot> {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serin_api::labels;
 use serin_engine::PodTrouble;
 
-use super::{Child, Ident, OwnerKey, label};
+use super::{Child, Ident, clean, label};
+use crate::owner::{OwnerKey, OwnerKind};
 
 /// A pod: why it is not ready, and since when its server runs.
 #[derive(kube::Resource, Serialize, Deserialize, Clone, Debug)]
@@ -92,6 +93,7 @@ pub struct PodView {
 const CRASHES: i32 = 3;
 
 impl Child for SlimPod {
+    const OWNER: OwnerKind = OwnerKind::ModelDeployment;
     type View = PodView;
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
@@ -101,6 +103,7 @@ impl Child for SlimPod {
     }
     fn owner(&self) -> Option<OwnerKey> {
         Some(OwnerKey {
+            kind: Self::OWNER,
             namespace: self.metadata.namespace.clone()?,
             name: label(&self.metadata, labels::DEPLOYMENT)?.to_owned(),
             uid: label(&self.metadata, labels::INSTANCE)?.to_owned(),
@@ -162,9 +165,4 @@ fn last_words(c: &SlimContainer) -> String {
         Some(line) => format!("container {} exited with {}: {line}", c.name, end.exit_code),
         None => format!("container {} exited with {}", c.name, end.exit_code),
     }
-}
-
-/// One bounded line: what a container says ends up in a status, and control characters in a terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }

@@ -6,6 +6,7 @@ use serin_api::GatewayTraffic;
 use serin_engine::{Journal, Weights};
 
 use super::{Child, Ident, journal};
+use crate::owner::OwnerKind;
 
 /// An HTTPRoute. Declared here because the `gateway-api` crate is built on an older kube (docs/adr/0001).
 #[derive(kube::CustomResource, Serialize, Deserialize, Clone, Debug)]
@@ -79,6 +80,7 @@ pub struct RouteView {
     pub refused: Option<String>,
 }
 impl Child for HttpRoute {
+    const OWNER: OwnerKind = OwnerKind::ModelDeployment;
     type View = RouteView;
     fn meta(&self) -> &ObjectMeta {
         &self.metadata

@@ -8,6 +8,7 @@ use serin_api::{Slot, labels};
 use serin_engine::{Journal, Weights, objects};
 
 use super::{Child, Ident, journal, label, slot};
+use crate::owner::OwnerKind;
 
 /// A Service: its selector.
 #[derive(kube::Resource, Serialize, Deserialize, Clone, Debug)]
@@ -32,6 +33,7 @@ pub struct ServiceView {
     pub journal: Option<Journal>,
 }
 impl Child for SlimService {
+    const OWNER: OwnerKind = OwnerKind::ModelDeployment;
     type View = ServiceView;
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
