@@ -22,10 +22,8 @@ pub mod training_run;
 pub mod training_status;
 pub mod validate;
 
-pub use crds::{crds, crds_yaml};
-pub use evaluation::{
-    Direction, Evaluation, Gate, GateMetric, GateSlice, Level, WhenNoChampion,
-};
+pub use crds::{crd_files, crds, crds_yaml};
+pub use evaluation::{Direction, Evaluation, Gate, GateMetric, GateSlice, Level, WhenNoChampion};
 pub use metrics::{Analysis, ErrorRatio, Gauge, Metric, RequestCounter, Threshold};
 pub use model::{Artifact, Digest, Layout, Location, ModelSource, ResolvedModel};
 pub use model_deployment::{Availability, ModelDeployment, ModelDeploymentSpec};

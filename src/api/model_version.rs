@@ -56,6 +56,7 @@ pub struct ModelVersionSpec {
     pub storage: Storage,
     /// SHA-256 of the canonical JSON of `build.inputs`; trained versions only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub inputs_digest: Option<Digest>,
     /// How it was made; trained versions only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +99,7 @@ pub struct ModelFiles {
     pub layout: Layout,
     /// Bytes of all files; 0: not known.
     #[serde(default)]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1_125_899_906_842_624_i64))]
     pub size_bytes: i64,
     /// A word for the format: `safetensors`, `onnx`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

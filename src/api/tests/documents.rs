@@ -1,12 +1,14 @@
-//! What the documentation shows is valid: every `ModelDeployment` in the README, in `docs/` and in `deploy/examples/` is
-//! read without losing a field, and passes the rules of the code and of the CRD.
+//! What the documentation shows is valid: every object of ours in the README, in `docs/` and in `deploy/examples/` is read
+//! without losing a field, and passes the rules of the code and of the CRD.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
+mod support;
 
 use std::path::{Path, PathBuf};
 
-use kube::core::cel::Validator;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use serin_api::{ModelDeployment, validate};
+use serin_api::{ModelDeployment, ModelVersion, TrainingRun, validate};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -55,23 +57,40 @@ fn yaml_blocks(markdown: &str) -> Vec<String> {
     blocks
 }
 
-/// Checks the `ModelDeployment`s of a stream; gives how many there were.
+/// Checks our objects in a stream; gives how many there were.
 fn check(place: &str, yaml: &str) -> usize {
-    let ours =
-        documents(yaml).into_iter().filter(|d| d.lines().any(|l| l.trim_end() == "kind: ModelDeployment"));
+    let is_ours = |d: &String| d.lines().any(|l| l.trim_end() == "apiVersion: serin.dev/v1alpha1");
+    let ours = documents(yaml).into_iter().filter(is_ours);
     ours.map(|document| {
         let written: Value = serde_saphyr::from_str(&document).unwrap_or_else(|e| panic!("{place}: {e}"));
-        let typed: ModelDeployment =
-            serde_json::from_value(written.clone()).unwrap_or_else(|e| panic!("{place}: {e}"));
-        // With its defaults, as the apiserver checks it.
-        let whole = serde_json::to_value(&typed).unwrap();
+        let name = written["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let (whole, valid) = match written["kind"].as_str() {
+            Some("ModelDeployment") => {
+                let (typed, whole) = read::<ModelDeployment>(place, &written);
+                (whole, validate::name(&name).and_then(|()| validate::spec(&typed.spec)))
+            }
+            Some("ModelVersion") => {
+                let (typed, whole) = read::<ModelVersion>(place, &written);
+                (whole, validate::model_version(&name, &typed.spec))
+            }
+            Some("TrainingRun") => {
+                let (typed, whole) = read::<TrainingRun>(place, &written);
+                (whole, validate::training_run(&name, &typed.spec))
+            }
+            other => panic!("{place}: nobody knows a {other:?}"),
+        };
         assert_eq!(missing(&written, &whole, ""), Vec::<String>::new(), "{place}: fields that nobody reads");
-        let name = typed.metadata.name.as_deref().unwrap_or_default();
-        assert_eq!(validate::name(name), Ok(()), "{place}");
-        assert_eq!(validate::spec(&typed.spec), Ok(()), "{place}");
-        assert_eq!(broken(&whole), Vec::<String>::new(), "{place}");
+        assert_eq!(valid, Ok(()), "{place}");
+        assert_eq!(support::broken(&whole), Vec::<String>::new(), "{place}");
     })
     .count()
+}
+
+/// The object, and as the apiserver checks it: with its defaults.
+fn read<T: DeserializeOwned + Serialize>(place: &str, written: &Value) -> (T, Value) {
+    let typed: T = serde_json::from_value(written.clone()).unwrap_or_else(|e| panic!("{place}: {e}"));
+    let whole = serde_json::to_value(&typed).unwrap();
+    (typed, whole)
 }
 
 /// Paths of what is in `written` and not, or otherwise, in `read`.
@@ -92,24 +111,13 @@ fn missing(written: &Value, read: &Value, path: &str) -> Vec<String> {
     }
 }
 
-/// Messages of the CRD's rules that an object breaks.
-fn broken(object: &Value) -> Vec<String> {
-    let crd = serin_api::crds().remove(0);
-    let schema = crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
-    let schema = serde_json::to_value(schema).unwrap();
-    match Validator::new().validate(&schema, object, None) {
-        Ok(()) => Vec::new(),
-        Err(errors) => errors.iter().map(ToString::to_string).collect(),
-    }
-}
-
 #[test]
 fn every_example_is_valid() {
     let examples = files(&root().join("deploy/examples"), "yaml");
     assert!(!examples.is_empty());
     for path in examples {
         let count = check(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
-        assert!(count > 0, "{} shows no ModelDeployment", path.display());
+        assert!(count > 0, "{} shows no object of ours", path.display());
     }
 }
 

@@ -78,7 +78,9 @@ pub(super) fn env(field: &str, all: &[EnvVar], is_reserved: impl Fn(&str) -> boo
         }
         let sources = [value.is_some(), secret_key_ref.is_some(), config_map_key_ref.is_some()];
         if sources.into_iter().filter(|s| *s).count() != 1 {
-            return Err(format!("{field}: {name} must have exactly one of value, secretKeyRef, configMapKeyRef"));
+            return Err(format!(
+                "{field}: {name} must have exactly one of value, secretKeyRef, configMapKeyRef"
+            ));
         }
     }
     Ok(())
@@ -106,9 +108,9 @@ pub(super) fn file(field: &str, uri: &str) -> Result<(), String> {
 pub(super) fn folder(field: &str, uri: &str) -> Result<(), String> {
     match location(field, uri)? {
         Location::Store(_) | Location::Claim { .. } => Ok(()),
-        Location::Http(_) => {
-            Err(format!("{field} {uri:?} must start with s3://, gs://, az:// or pvc://: nothing is written over HTTP"))
-        }
+        Location::Http(_) => Err(format!(
+            "{field} {uri:?} must start with s3://, gs://, az:// or pvc://: nothing is written over HTTP"
+        )),
     }
 }
 
@@ -128,7 +130,9 @@ pub(super) fn command(of: &str, command: &[String], args: &[String]) -> Result<(
     count(&format!("{of}.command"), command.len(), 32)?;
     count(&format!("{of}.args"), args.len(), 64)?;
     match command.iter().chain(args).find(|word| word.len() > 4096) {
-        Some(word) => Err(format!("{of}: an argument has {} bytes; at most 1024 characters are allowed", word.len())),
+        Some(word) => {
+            Err(format!("{of}: an argument has {} bytes; at most 1024 characters are allowed", word.len()))
+        }
         None => Ok(()),
     }
 }

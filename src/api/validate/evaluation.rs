@@ -18,7 +18,9 @@ pub(super) fn evaluation(evaluation: &Evaluation) -> Result<(), String> {
 
 fn gate(gate: &Gate) -> Result<(), String> {
     if gate.metrics.is_empty() {
-        return Err("evaluation.gate.metrics is empty: a gate without a condition passes everything".to_owned());
+        return Err(
+            "evaluation.gate.metrics is empty: a gate without a condition passes everything".to_owned()
+        );
     }
     count("evaluation.gate.metrics", gate.metrics.len(), 12)?;
     count("evaluation.gate.slices", gate.slices.len(), 12)?;
@@ -30,7 +32,9 @@ fn gate(gate: &Gate) -> Result<(), String> {
         }
         let all = [&m.min, &m.max, &m.min_improvement, &m.max_regression];
         if all.iter().all(|bound| bound.is_none()) {
-            return Err(format!("{of} must say what it has to reach: min, max, minImprovement or maxRegression"));
+            return Err(format!(
+                "{of} must say what it has to reach: min, max, minImprovement or maxRegression"
+            ));
         }
         bounds(&of, &m.min, &m.max, &m.max_regression)?;
         decimal(&format!("{of}: minImprovement"), m.min_improvement.as_deref())?;
@@ -113,5 +117,7 @@ fn metric_name(field: &str, name: &str) -> Result<(), String> {
     if name.len() <= 40 && name.bytes().all(inner) && end(name.chars().next()) && end(name.chars().last()) {
         return Ok(());
     }
-    Err(format!("{field} {name:?} is no name of a metric: letters, digits and inner '.', '_', '@', '-', at most 40"))
+    Err(format!(
+        "{field} {name:?} is no name of a metric: letters, digits and inner '.', '_', '@', '-', at most 40"
+    ))
 }

@@ -1,9 +1,7 @@
 //! A TrainingRun.
 
 use super::{
-    common::{
-        command, count, digest, env, file, folder, image, label, length, object_name, range, storage,
-    },
+    common::{command, count, digest, env, file, folder, image, label, length, object_name, range, storage},
     evaluation::evaluation,
 };
 use crate::{BaseModel, Launcher, Level, Source, Trainer, TrainingRunSpec, model::location, quantity};
@@ -99,12 +97,16 @@ fn trainer(trainer: &Trainer) -> Result<(), String> {
     range("trainer.terminationGracePeriodSeconds", trainer.termination_grace_period_seconds, 1, 7200)?;
     match trainer.launcher {
         Launcher::Plain if trainer.nodes != 1 => {
-            return Err("trainer.launcher Plain runs one pod: for more nodes choose Torchrun or Env".to_owned());
+            return Err(
+                "trainer.launcher Plain runs one pod: for more nodes choose Torchrun or Env".to_owned()
+            );
         }
         Launcher::Env if trainer.processes_per_node != 1 => {
-            return Err("trainer.launcher Env sets RANK and WORLD_SIZE for one process a node: with more processes \
+            return Err(
+                "trainer.launcher Env sets RANK and WORLD_SIZE for one process a node: with more processes \
                         choose Torchrun"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Launcher::Plain | Launcher::Env | Launcher::Torchrun => {}
     }
@@ -112,7 +114,8 @@ fn trainer(trainer: &Trainer) -> Result<(), String> {
         && (trainer.launcher != Launcher::Torchrun || !(1..=trainer.nodes).contains(&least))
     {
         return Err(
-            "trainer.minNodes makes Torchrun elastic: it needs launcher Torchrun, and is between 1 and nodes".to_owned()
+            "trainer.minNodes makes Torchrun elastic: it needs launcher Torchrun, and is between 1 and nodes"
+                .to_owned(),
         );
     }
     match &trainer.shared_memory {
@@ -140,7 +143,9 @@ fn parameters(spec: &TrainingRunSpec) -> Result<(), String> {
         let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
         let variable: String = name.chars().map(fold).collect();
         if let Some((_, other)) = variables.iter().find(|(known, _)| *known == variable) {
-            return Err(format!("parameters: {other} and {name} are both SERIN_PARAM_{variable}; rename one"));
+            return Err(format!(
+                "parameters: {other} and {name} are both SERIN_PARAM_{variable}; rename one"
+            ));
         }
         variables.push((variable, name));
     }

@@ -9,7 +9,7 @@ pub fn model_version(name: &str, spec: &ModelVersionSpec) -> Result<(), String> 
     label("model", &spec.model, 40)?;
     location("artifact.uri", &spec.artifact.uri)?;
     digest("artifact.digest", &spec.artifact.digest)?;
-    range("artifact.sizeBytes", spec.artifact.size_bytes, 0, i64::MAX)?;
+    range("artifact.sizeBytes", spec.artifact.size_bytes, 0, 1 << 50)?;
     storage("storage", &spec.storage)?;
     if let Some(parent) = &spec.parent {
         object_name("parent", parent, 63)?;

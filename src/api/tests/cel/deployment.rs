@@ -1,26 +1,9 @@
-//! Each CEL rule of the generated CRD takes what is right and refuses what is wrong, in the words that a user sees.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+//! ModelDeployment.
 
-mod support;
-
-use kube::core::cel::Validator;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// Messages of the rules that an object breaks.
-fn broken(object: &Value) -> Vec<String> {
-    broken_by_change(object, None)
-}
-
-fn broken_by_change(object: &Value, old: Option<&Value>) -> Vec<String> {
-    let crd = serin_api::crds().remove(0);
-    let schema = crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
-    let schema = serde_json::to_value(schema).unwrap();
-    match Validator::new().validate(&schema, object, old) {
-        Ok(()) => Vec::new(),
-        Err(errors) => errors.iter().map(ToString::to_string).collect(),
-    }
-}
+use crate::support::{self, broken, broken_by_change};
 
 #[test]
 fn the_full_example_is_taken() {
@@ -36,6 +19,8 @@ fn steps(weights: &[i32]) -> Value {
 #[case::name_with_digits("/metadata/name", json!("wine-2"))]
 #[case::http("/spec/model/artifact/uri", json!("http://models.example/v3"))]
 #[case::claim("/spec/model/artifact/uri", json!("pvc://models/wine/v3.json"))]
+#[case::bucket("/spec/model/artifact/uri", json!("s3://models/wine/v3.json"))]
+#[case::store("/spec/model/storage", json!({ "endpoint": "http://minio.example", "region": "eu-1", "secretName": "keys" }))]
 #[case::dots_in_a_name("/spec/model/artifact/uri", json!("https://models.example/v1..v3"))]
 #[case::one_step("/spec/rollout/steps", steps(&[100]))]
 #[case::rising_steps("/spec/rollout/steps", steps(&[1, 2, 50, 100]))]
@@ -53,9 +38,12 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
 #[case::long_name("/metadata/name", json!("a".repeat(41)), "at most 40")]
 #[case::dotted_name("/metadata/name", json!("wine.red"), "DNS label")]
 #[case::digit_first("/metadata/name", json!("2wine"), "DNS label")]
-#[case::other_scheme("/spec/model/artifact/uri", json!("s3://models/wine"), "must start with")]
+#[case::other_scheme("/spec/model/artifact/uri", json!("ftp://models/wine"), "must start with")]
 #[case::parent_inside("/spec/model/artifact/uri", json!("https://models.example/a/../b"), "'..'")]
 #[case::parent_at_the_end("/spec/model/artifact/uri", json!("https://models.example/a/.."), "'..'")]
+#[case::bucket_without_key("/spec/model/artifact/uri", json!("s3://models"), "s3://BUCKET/KEY")]
+#[case::both_sources("/spec/model/versionRef", json!("wine-1"), "exactly one of artifact and versionRef")]
+#[case::store_by_ftp("/spec/model/storage", json!({ "endpoint": "ftp://minio.example" }), "storage.endpoint")]
 #[case::claim_without_path("/spec/model/artifact/uri", json!("pvc://models"), "pvc://CLAIM/PATH")]
 #[case::claim_with_empty_path("/spec/model/artifact/uri", json!("pvc://models//x"), "pvc://CLAIM/PATH")]
 #[case::claim_with_capitals("/spec/model/artifact/uri", json!("pvc://Models/x"), "pvc://CLAIM/PATH")]
@@ -83,10 +71,20 @@ fn both_kinds_of_a_metric_are_one_too_many() {
 }
 
 #[test]
+fn a_word_for_people_belongs_to_an_artifact() {
+    let model = |version: Option<&str>| json!({ "versionRef": "wine-5f3a9c21d0", "version": version });
+    assert_eq!(
+        broken(&support::with("/spec/model", Some(json!({ "versionRef": "wine-1" })))),
+        Vec::<String>::new()
+    );
+    let broken = broken(&support::with("/spec/model", Some(model(Some("v3")))));
+    assert!(broken.iter().any(|m| m.contains("a ModelVersion has its name")), "{broken:?}");
+}
+
+#[test]
 fn every_rule_of_the_crd_is_tried_here() {
-    let text = serin_api::crds_yaml().unwrap();
-    let rules = text.lines().filter(|l| l.trim_start().trim_start_matches("- ").starts_with("rule:")).count();
-    assert_eq!(rules, 13, "a rule was added or removed: add its cases above");
+    let rules = support::rules(&support::schema("ModelDeployment"));
+    assert_eq!(rules.len(), 17, "a rule was added or removed: add its cases above: {rules:#?}");
 }
 
 #[test]

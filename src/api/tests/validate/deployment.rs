@@ -1,11 +1,10 @@
-//! The rules in code refuse what the CRD refuses, and say which field to change: an older CRD may be in the cluster.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
-
-mod support;
+//! ModelDeployment.
 
 use rstest::rstest;
 use serde_json::{Value, json};
 use serin_api::validate;
+
+use crate::support;
 
 fn steps(weights: &[i32]) -> Value {
     weights.iter().map(|w| json!({ "weight": w })).collect()
@@ -32,7 +31,10 @@ const ERRORS: &str = "/spec/rollout/analysis/metrics/0/errorRatio";
 const THRESHOLD: &str = "/spec/rollout/analysis/metrics/1/threshold";
 
 #[rstest]
-#[case("/spec/model/artifact/uri", json!("s3://models/x"), "model.artifact.uri")]
+#[case("/spec/model/artifact/uri", json!("ftp://models/x"), "model.artifact.uri")]
+#[case("/spec/model/artifact/uri", json!("s3://models"), "model.artifact.uri")]
+#[case("/spec/model/versionRef", json!("wine-1"), "exactly one of artifact and versionRef")]
+#[case("/spec/model/storage", json!({ "endpoint": "ftp://minio" }), "model.storage.endpoint")]
 #[case("/spec/model/artifact/uri", json!("https://models.example/../x"), "model.artifact.uri")]
 #[case("/spec/model/artifact/uri", json!("pvc://models"), "model.artifact.uri")]
 #[case("/spec/model/artifact/uri", json!("pvc://Models/x"), "model.artifact.uri")]
