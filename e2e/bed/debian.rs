@@ -69,6 +69,20 @@ fn missing() -> Vec<&'static str> {
     packages
 }
 
+/// Installs the program that makes a root file system from Debian's packages.
+pub fn install_mmdebstrap(progress: Progress) -> Result<(), Error> {
+    const COMMAND: &str = "apt-get install -y --no-install-recommends mmdebstrap";
+    if run::which("mmdebstrap").is_some() {
+        return Ok(());
+    }
+    if run::which("apt-get").is_none() || require_root("").is_err() {
+        return Err(Error::Missing { what: "mmdebstrap".into(), install: format!("sudo {COMMAND}") });
+    }
+    progress("installing mmdebstrap");
+    let words = COMMAND.split(' ').skip(1).chain(["-qq"]);
+    run::output(Command::new("apt-get").args(words).env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
+}
+
 /// The folder of the container network plugins.
 pub fn plugins() -> Option<PathBuf> {
     ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"]

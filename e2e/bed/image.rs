@@ -94,7 +94,20 @@ impl Image {
         let mut writer = Hashing::new(io::BufWriter::new(file));
         self.write_layer(&mut writer)?;
         let (sum, size) = writer.finish().at(layer_path)?;
+        self.pack(path, layer_path, &sum, size)
+    }
 
+    /// Writes a docker-archive around a layer that is there already, such as a whole root file system; `files` is not
+    /// looked at.
+    pub fn write_tar_around(&self, layer: &Path, path: &Path) -> Result<(), Error> {
+        let mut writer = Hashing::new(io::sink());
+        let mut source = fs::File::open(layer).at(layer)?;
+        io::copy(&mut source, &mut writer).at(layer)?;
+        let (sum, size) = writer.finish().at(layer)?;
+        self.pack(path, layer, &sum, size)
+    }
+
+    fn pack(&self, path: &Path, layer_path: &Path, sum: &str, size: u64) -> Result<(), Error> {
         let config = json!({
             "architecture": architecture(),
             "os": "linux",

@@ -3,6 +3,7 @@
 
 mod gateway;
 mod go;
+pub mod torch;
 
 use std::fs;
 use std::path::{Path, PathBuf};

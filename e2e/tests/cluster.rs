@@ -12,3 +12,4 @@ mod serving;
 mod training;
 mod training_disruptions;
 mod training_failures;
+mod training_torch;

@@ -45,11 +45,14 @@ pub fn run(options: &Options) -> Result<Value, String> {
     Ok(result)
 }
 
+/// A slice and who belongs to it; the whole has no name.
+type Part<'a> = (Option<&'static str>, &'a dyn Fn(&[f64]) -> bool);
+
 fn measure(arm: &str, folder: &Path, wines: &Wines) -> Result<Vec<Value>, String> {
     let (model, _) = Model::load(&only_file(folder)?).map_err(|error| format!("{arm}: {error}"))?;
     let (column, limit) = ALCOHOL;
     let strong = |row: &[f64]| row.get(column).is_some_and(|x| *x >= limit);
-    let parts: [(Option<&str>, &dyn Fn(&[f64]) -> bool); 3] =
+    let parts: [Part<'_>; 3] =
         [(None, &|_| true), (Some("strong"), &strong), (Some("light"), &|row| !strong(row))];
     let mut metrics = Vec::new();
     for (slice, belongs) in parts {

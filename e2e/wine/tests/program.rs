@@ -149,7 +149,7 @@ fn a_training_that_was_broken_off_ends_with_the_same_model() {
     let pod = Pod::new(&serde_json::json!({"trees": "5", "max_depth": "4", "tree_ms": "60000"}));
     let mut first = pod.train().spawn().unwrap();
     let marker = pod.path("checkpoints/step-000001/.complete");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
     while !marker.exists() {
         assert!(std::time::Instant::now() < deadline, "no checkpoint");
         std::thread::sleep(std::time::Duration::from_millis(10));
