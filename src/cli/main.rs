@@ -1,14 +1,19 @@
-//! `serin`: the operator, and what belongs to it.
+//! `serin`: the operator, and what people ask of it. Under the name `kubectl-serin` it is `kubectl serin`.
 
-use std::{net::SocketAddr, process::ExitCode};
+mod cluster;
+mod crds;
+mod lineage;
+mod operator;
+mod output;
+mod provenance;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use serin_operator::Settings;
-use tracing_subscriber::EnvFilter;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 /// Serin: the life of a machine-learning model on Kubernetes.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "serin", version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -17,50 +22,24 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the operator (in a pod; or anywhere with a kubeconfig).
-    Operator(Operator),
+    Operator(operator::Args),
     /// Print the CustomResourceDefinitions.
-    Crds(Crds),
+    Crds(crds::Args),
+    /// Print a ModelVersion's provenance: an in-toto statement with a SLSA v1 predicate, unsigned.
+    Provenance(provenance::Args),
+    /// Show where a ModelVersion comes from and what became of it.
+    Lineage(lineage::Args),
 }
 
-#[derive(clap::Args)]
-struct Operator {
-    /// Prometheus that scrapes the model servers, such as http://prometheus.monitoring:9090.
-    #[arg(long, env = "SERIN_PROMETHEUS_URL")]
-    prometheus_url: String,
-    /// Image of the agent that fetches and verifies models inside the pods.
-    #[arg(long, env = "SERIN_AGENT_IMAGE")]
-    agent_image: String,
-    /// Address of /livez, /readyz and /metrics.
-    #[arg(long, default_value = "0.0.0.0:8080")]
-    listen: SocketAddr,
-    /// Watch this namespace only; without it, all of them.
-    #[arg(long, env = "SERIN_NAMESPACE")]
-    namespace: Option<String>,
-    /// Reconciles at the same time.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    concurrency: u16,
-    /// Format of the log on standard error.
-    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
-    log_format: LogFormat,
-}
-
-#[derive(clap::Args)]
-struct Crds {
-    /// Write them into this directory instead, one file each.
-    #[arg(long)]
-    output: Option<std::path::PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Json,
-    Text,
-}
+/// One line for people.
+type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Operator(args) => operator(args),
-        Command::Crds(args) => crds(&args),
+        Command::Operator(args) => operator::run(args),
+        Command::Crds(args) => crds::run(&args),
+        Command::Provenance(args) => provenance::run(&args),
+        Command::Lineage(args) => lineage::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,38 +48,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn operator(args: Operator) -> Result<(), Box<dyn std::error::Error>> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Json => log.json().flatten_event(true).init(),
-        LogFormat::Text => log.init(),
-    }
-    // reqwest and kube share one TLS implementation; without a default, building a client panics.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .map_err(|_| "a TLS provider was installed twice")?;
-    let settings = Settings {
-        prometheus_url: args.prometheus_url,
-        agent_image: args.agent_image,
-        listen: args.listen,
-        namespace: args.namespace,
-        concurrency: args.concurrency,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    Ok(runtime.block_on(serin_operator::run(settings))?)
-}
-
-fn crds(args: &Crds) -> Result<(), Box<dyn std::error::Error>> {
-    let yaml = serin_api::crds_yaml()?;
-    match &args.output {
-        None => print!("{yaml}"),
-        Some(dir) => {
-            std::fs::create_dir_all(dir)?;
-            std::fs::write(dir.join("serin.dev_modeldeployments.yaml"), yaml)?;
-        }
-    }
-    Ok(())
 }

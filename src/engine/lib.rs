@@ -11,12 +11,15 @@
 //! - [`report`] sets the conditions
 //! - [`objects`] builds the Kubernetes objects
 //! - [`training`] is the same for a training run
+//! - [`provenance`] and [`lineage`] say where a version comes from
 
 mod canonical;
 pub mod decide;
+pub mod lineage;
 pub mod measure;
 pub mod objects;
 pub mod plan;
+pub mod provenance;
 pub mod ramp;
 pub mod report;
 pub mod revision;

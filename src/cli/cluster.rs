@@ -1,0 +1,104 @@
+//! The cluster that a person's kubeconfig names.
+
+use std::{fmt::Debug, path::PathBuf};
+
+use kube::{
+    Api, Client, Config, Resource,
+    api::ListParams,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::{DeserializeGuard, NamespaceResourceScope},
+};
+use serde::de::DeserializeOwned;
+
+use crate::Failure;
+
+/// Objects of one page of a list.
+const PAGE: u32 = 500;
+
+/// Which cluster and namespace; as kubectl's own flags.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Namespace; without it the context's own.
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// Context of the kubeconfig; without it the present one.
+    #[arg(long)]
+    context: Option<String>,
+    /// Kubeconfig; without it `$KUBECONFIG`, then `~/.kube/config`, then the pod's own identity.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// A client and the namespace that is asked about.
+pub struct Cluster {
+    client: Client,
+    pub namespace: String,
+}
+
+impl Args {
+    /// Connects; nothing is sent yet.
+    pub async fn connect(&self) -> Result<Cluster, Failure> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let config = match (&self.kubeconfig, &self.context) {
+            (Some(file), _) => {
+                Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await?
+            }
+            (None, Some(_)) => Config::from_kubeconfig(&options).await?,
+            (None, None) => Config::infer().await?,
+        };
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        Ok(Cluster { client: Client::try_from(config)?, namespace })
+    }
+}
+
+impl Cluster {
+    /// An object by name; the error of one that is not there says so.
+    pub async fn get<K>(&self, name: &str) -> Result<K, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let kind = K::kind(&());
+        let namespace = &self.namespace;
+        match Api::<K>::namespaced(self.client.clone(), namespace).get_opt(name).await {
+            Ok(Some(object)) => Ok(object),
+            Ok(None) => Err(format!("there is no {kind} {name} in namespace {namespace}").into()),
+            Err(error) => Err(format!("{kind} {name} in namespace {namespace}: {}", line(&error)).into()),
+        }
+    }
+
+    /// All objects of the namespace. Those that this version of serin cannot read are left out.
+    pub async fn list<K>(&self) -> Result<Vec<K>, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let api = Api::<DeserializeGuard<K>>::namespaced(self.client.clone(), &self.namespace);
+        let mut all = Vec::new();
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let list = api
+                .list(&page)
+                .await
+                .map_err(|error| format!("{} in namespace {}: {}", K::plural(&()), self.namespace, line(&error)))?;
+            all.extend(list.items.into_iter().filter_map(|guard| guard.0.ok()));
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => return Ok(all),
+            }
+        }
+    }
+}
+
+/// What the apiserver said, or what hindered us from asking.
+fn line(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Runs a question to a cluster.
+pub fn block_on<T>(question: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // kube's client panics without a default; a second one would be as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(question)
+}

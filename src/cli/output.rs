@@ -1,0 +1,27 @@
+//! Standard output.
+
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
+
+use serin_engine::lineage::text::Paint;
+
+use crate::Failure;
+
+/// Prints a text. A reader that has seen enough (`| head`) is no failure.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Prints JSON for people and programs.
+pub fn json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
+}
+
+/// Colours only on a terminal, and not where `NO_COLOR` says so (<https://no-color.org>).
+pub fn paint() -> Paint {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if stdout().is_terminal() && !unwanted { Paint::Colour } else { Paint::Plain }
+}
