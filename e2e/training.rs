@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Pod, Service},
+};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams},
@@ -198,6 +201,19 @@ impl Training {
     /// Pods of a run.
     pub async fn pods(&self, kube: &Client, run: &str) -> Result<Vec<Pod>, Error> {
         Ok(Api::namespaced(kube.clone(), &self.namespace).list(&of(run)).await?.items)
+    }
+
+    /// Waits until Jobs, Services and pods of a run are gone: its retention is over.
+    pub async fn cleared(&self, kube: &Client, run: &str, patience: Duration) -> Result<(), Error> {
+        let services: Api<Service> = Api::namespaced(kube.clone(), &self.namespace);
+        client::until(&format!("nothing of {run} is left but itself"), patience, || async {
+            let jobs = self.jobs(kube, run).await.map_err(|e| e.to_string())?.len();
+            let pods = self.pods(kube, run).await.map_err(|e| e.to_string())?.len();
+            let services = services.list(&of(run)).await.map_err(|e| e.to_string())?.items.len();
+            let left = [jobs, services, pods];
+            if left == [0; 3] { Ok(()) } else { Err(format!("left: {left:?} (Jobs, Services, pods)")) }
+        })
+        .await
     }
 
     /// What lies in the store under the runs' output.

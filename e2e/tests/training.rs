@@ -99,6 +99,7 @@ async fn the_pods_of_a_gang_find_each_other_by_name() {
         object["spec"]["trainer"]["command"] = json!(["/wine", "gang"]);
         object["spec"]["trainer"]["nodes"] = json!(2);
         object["spec"]["trainer"]["launcher"] = json!("Env");
+        object["spec"]["retention"] = json!({"jobsSeconds": 0});
         training.apply(&scene.kube, &object).await?;
         let status = training.until(&scene.kube, "gang", "a version", PATIENCE, succeeded).await?;
         assert_eq!(status.phase, Some(RunPhase::Succeeded));
@@ -108,7 +109,7 @@ async fn the_pods_of_a_gang_find_each_other_by_name() {
         let (bucket, key) = uri.trim_start_matches("s3://").split_once('/').ok_or("no s3://")?;
         let report: Value = serde_json::from_slice(&training.store.get(bucket, key)?.ok_or("not there")?)?;
         assert_eq!(report, json!({"world": 2, "ranks": [0, 1]}));
-        Ok(())
+        training.cleared(&scene.kube, "gang", PATIENCE).await
     })
     .await;
 }

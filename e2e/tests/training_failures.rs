@@ -120,14 +120,13 @@ async fn an_image_that_is_missing_is_waited_for_and_named() {
         let training = scene.training()?;
         let mut object = training.plain("image", Recipe::V1)?;
         object["spec"]["trainer"]["image"] = json!("serin.test/nowhere:1");
-        object["spec"]["trainer"]["imagePullPolicy"] = json!("Never");
         object["spec"]["preRunningDeadlineSeconds"] = json!(20);
         object["spec"]["retries"] = json!({"starts": 0});
         training.apply(&scene.kube, &object).await?;
         training
             .until(&scene.kube, "image", "it says that the image is missing", PATIENCE, |s| {
                 s.conditions.iter().any(|c| {
-                    c.reason == Reason::WaitingForPods.as_str() && c.message.contains("serin.test/nowhere:1")
+                    c.reason == Reason::ImagePull.as_str() && c.message.contains("serin.test/nowhere:1")
                 })
             })
             .await?;
