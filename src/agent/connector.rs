@@ -66,6 +66,16 @@ impl Answer {
         Self { reason, status: None, transient }
     }
 
+    /// Of a metadata server, which is asked only where the environment has no credentials.
+    fn without_identity(self) -> Self {
+        let reason = format!(
+            "no credentials: neither the environment has any (the Secret in storage.secretName), nor does the cloud's \
+             metadata server give the pod an identity ({})",
+            self.reason
+        );
+        Self { reason, ..self }
+    }
+
     /// What it means.
     pub fn trouble(&self) -> Trouble {
         let kind = match self.status {
@@ -106,14 +116,13 @@ impl HttpService for Service {
             Some(bytes) => bytes.clone().into(),
             None => reqwest::Body::wrap(body),
         });
-        let response = match timeout(limit, self.client.execute(outgoing)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(broken(error).into()),
-            Err(_) => {
-                let reason = format!("no answer within {} s", limit.as_secs());
-                return Err(Answer::none(reason, true).into());
-            }
+        let answered = match timeout(limit, self.client.execute(outgoing)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(broken(error)),
+            Err(_) => Err(Answer::none(format!("no answer within {} s", limit.as_secs()), true)),
         };
+        let response =
+            answered.map_err(|answer| if self.near { answer.without_identity() } else { answer })?;
         let status = response.status();
         let response: ::http::Response<reqwest::Body> = response.into();
         let (parts, body) = response.into_parts();

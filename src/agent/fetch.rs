@@ -82,7 +82,13 @@ pub async fn fetch(request: &Request) -> Result<(), FetchError> {
         }
         let (output, digest) = (request.output.clone(), request.digest);
         if let Some(partial) = blocking(move || Partial::open(&output, &digest)).await? {
-            break partial;
+            // Whoever held it may have finished between the two looks.
+            let (output, digest) = (request.output.clone(), request.digest);
+            if partial.bytes() > 0 || !blocking(move || output::is_complete(&output, &digest)).await? {
+                break partial;
+            }
+            partial.discard();
+            continue;
         }
         if Instant::now() >= deadline {
             return Err(request.out_of_time(0, "another process is writing the output"));

@@ -91,6 +91,9 @@ pub async fn supervise(
     set: BTreeMap<String, String>,
     places: &Places,
 ) -> Result<(), Failure> {
+    // What is there when the program has failed is the program's.
+    let log = places.at(places::TERMINATION_LOG);
+    let _ = termination::leave(&log, "");
     let program = Program { command, set, unset: OURS };
     let ended =
         child::run(program).await.map_err(|error| Failure::new(error.exit_code(), error.to_string()))?;
@@ -102,7 +105,7 @@ pub async fn supervise(
             "the program was told to stop and did; nothing is published",
         )),
         Ended { code, how, last_words, .. } => {
-            let left = termination::left_by_program(&places.at(places::TERMINATION_LOG));
+            let left = termination::left_by_program(&log);
             let words = left.or_else(|| (!last_words.is_empty()).then_some(last_words));
             eprintln!("{how}");
             Err(Failure { code, message: words.unwrap_or(how), is_known: true })
