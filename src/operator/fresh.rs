@@ -82,7 +82,8 @@ impl OwnWrites {
 
     /// Forgets an owner that is gone.
     pub fn forget(&self, gone: &Name) {
-        self.lock().retain(|k, _| k.kind != gone.kind || k.namespace != gone.namespace || k.name != gone.name);
+        self.lock()
+            .retain(|k, _| k.kind != gone.kind || k.namespace != gone.namespace || k.name != gone.name);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OwnerKey, Writes>> {

@@ -71,10 +71,9 @@ impl<C: Child> Index<C> {
         // Keys are ordered by kind, namespace, name, UID: the incarnations stand together.
         let first = OwnerKey { uid: String::new(), ..owner.clone() };
         let state = self.read();
-        let mut incarnations = state
-            .by_owner
-            .range(first..)
-            .take_while(|(k, _)| k.kind == owner.kind && k.namespace == owner.namespace && k.name == owner.name);
+        let mut incarnations = state.by_owner.range(first..).take_while(|(k, _)| {
+            k.kind == owner.kind && k.namespace == owner.namespace && k.name == owner.name
+        });
         incarnations.any(|(k, views)| k.uid != owner.uid && views.iter().any(&is_it))
     }
 

@@ -141,6 +141,9 @@ mod tests {
         assert_eq!(mentions.of("ns", "v1"), ["wine"]);
         assert_eq!(mentions.relisted(), places(&["v1", "v2"]));
         assert_eq!(mentions.of("ns", "v1"), Vec::<String>::new());
-        assert_eq!((mentions.of("ns", "v2"), mentions.of("ns", "v3")), (vec!["pear".into()], vec!["fig".into()]));
+        assert_eq!(
+            (mentions.of("ns", "v2"), mentions.of("ns", "v3")),
+            (vec!["pear".into()], vec!["fig".into()])
+        );
     }
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Input, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, Reading, World, decide, measure, objects,
-    revision,
+    Input, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, Reading, World, decide, measure,
+    objects, revision,
 };
 
 use crate::{

@@ -74,11 +74,7 @@ pub struct Name {
 
 impl Name {
     pub fn of<K: Main>(object: &K) -> Self {
-        Self {
-            kind: K::KIND,
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-        }
+        Self { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
     }
 }
 

@@ -19,9 +19,7 @@ use serde::de::DeserializeOwned;
 use serin_api::{ModelDeployment, labels};
 
 use crate::{
-    children::{
-        Child, HttpRoute, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService,
-    },
+    children::{Child, HttpRoute, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService},
     context::Context,
     index::Index,
     mentions::{Mentions, Place},
@@ -93,10 +91,7 @@ pub fn versions(
 }
 
 /// Children of ModelDeployments: whose to look at again.
-pub fn of_models(
-    ctx: &Arc<Context>,
-    namespace: Option<&str>,
-) -> impl Stream<Item = Place> + Send + use<> {
+pub fn of_models(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Place> + Send + use<> {
     let all: Vec<stream::BoxStream<'static, Place>> = vec![
         children::<SlimDeployment>(ctx, namespace, "", |c| &c.deployments, |_, _| true).boxed(),
         children::<SlimService>(ctx, namespace, NOT_OF_RUNS, |c| &c.services, |_, _| true).boxed(),
@@ -231,9 +226,8 @@ fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Pla
             ctx.gateway_api.store(true, Ordering::Release);
         }
     };
-    stream::once(served).flat_map(move |()| {
-        children::<HttpRoute>(&ctx, namespace.as_deref(), "", |c| &c.routes, |_, _| true)
-    })
+    stream::once(served)
+        .flat_map(move |()| children::<HttpRoute>(&ctx, namespace.as_deref(), "", |c| &c.routes, |_, _| true))
 }
 
 /// A Gateway API that is installed later is noticed after this long at most.

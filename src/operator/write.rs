@@ -67,7 +67,10 @@ impl<'a> Writer<'a> {
     /// The quorum read before a decision: the spec and status that it rests on must still be the latest.
     pub async fn confirmed<K>(&self, seen: &ObjectMeta) -> Result<bool, Error>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
     {
         let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.ctx.client.clone(), &self.owner.namespace);
         let found = api.get_metadata_opt(&self.owner.name).await;
@@ -102,8 +105,7 @@ impl<'a> Writer<'a> {
     pub async fn post(&self, target: &Target, name: &str, body: Value) -> Result<Created, Error> {
         let body: DynamicObject = serde_json::from_value(body)
             .map_err(|e| Error::Build { object: format!("{} {name}", target.name()), why: e.to_string() })?;
-        let params =
-            PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
+        let params = PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
         self.ctx.telemetry.wrote();
         match self.api(target).create(&params, &body).await {
             Ok(made) => {

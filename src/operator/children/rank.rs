@@ -160,11 +160,13 @@ impl Child for SlimRank {
         // Freshness is never asked of pods; without versions, equal views mean that nothing of interest changed.
         ident.version = 0;
         let (meta, status) = (&self.metadata, &self.status);
-        let job = meta.owner_references.iter().flatten().find(|o| o.kind == "Job" && o.controller == Some(true));
+        let job =
+            meta.owner_references.iter().flatten().find(|o| o.kind == "Job" && o.controller == Some(true));
         let program = status.container_statuses.iter().find(|c| c.name == TRAIN || c.name == EVALUATE);
         let prepare = status.init_container_statuses.iter().find(|c| c.name == PREPARE);
         let phase = phase(&status.phase);
-        let disrupted = status.conditions.iter().find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
+        let disrupted =
+            status.conditions.iter().find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
         RankView {
             ident,
             job_uid: job.map(|o| o.uid.clone()),
@@ -233,12 +235,21 @@ fn waits(pod: &SlimRank, prepare: Option<&SlimProgram>) -> Option<Wait> {
     for waiting in all.filter_map(|c| c.state.waiting.as_ref()) {
         let words = || clean(waiting.message.as_deref().unwrap_or(&waiting.reason));
         match waiting.reason.as_str() {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
-            | "RegistryUnavailable" | "ImageInspectError" | "SignatureValidationFailed" => {
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "RegistryUnavailable"
+            | "ImageInspectError"
+            | "SignatureValidationFailed" => {
                 return Some(Wait::Image(words()));
             }
-            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError"
-            | "PreCreateHookError" | "PreStartHookError" | "PostStartHookError" => {
+            "CreateContainerConfigError"
+            | "CreateContainerError"
+            | "RunContainerError"
+            | "PreCreateHookError"
+            | "PreStartHookError"
+            | "PostStartHookError" => {
                 return Some(Wait::Config(words()));
             }
             _ => {}
@@ -248,9 +259,9 @@ fn waits(pod: &SlimRank, prepare: Option<&SlimProgram>) -> Option<Wait> {
         Some(state) if state.running.is_some() => Some(Wait::Inputs),
         Some(state) if state.terminated.is_some() => None,
         // On a node, and nothing has started.
-        _ => scheduled.filter(|c| c.status == "True").map(|c| {
-            Wait::Sandbox(c.last_transition_time.as_ref().and_then(from_time).unwrap_or_default())
-        }),
+        _ => scheduled
+            .filter(|c| c.status == "True")
+            .map(|c| Wait::Sandbox(c.last_transition_time.as_ref().and_then(from_time).unwrap_or_default())),
     }
 }
 
@@ -295,15 +306,20 @@ mod tests {
         }]);
         let since = "2026-01-01T00:00:00Z".parse().unwrap();
         assert_eq!(waits(&json!({"conditions": scheduled})), Some(Wait::Sandbox(since)));
-        let prepare = |state: Value| {
-            json!({"conditions": scheduled, "initContainerStatuses": [{"name": "prepare", "state": state}]})
-        };
+        let prepare = |state: Value| json!({"conditions": scheduled, "initContainerStatuses": [{"name": "prepare", "state": state}]});
         let image = prepare(json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}));
         assert_eq!(waits(&image), Some(Wait::Image("no such image".into())));
-        let secret = prepare(json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret s"}}));
+        let secret =
+            prepare(json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret s"}}));
         assert_eq!(waits(&secret), Some(Wait::Config("secret s".into())));
-        assert_eq!(waits(&prepare(json!({"waiting": {"reason": "PodInitializing"}}))), Some(Wait::Sandbox(since)));
-        assert_eq!(waits(&prepare(json!({"running": {"startedAt": "2026-01-01T00:00:05Z"}}))), Some(Wait::Inputs));
+        assert_eq!(
+            waits(&prepare(json!({"waiting": {"reason": "PodInitializing"}}))),
+            Some(Wait::Sandbox(since))
+        );
+        assert_eq!(
+            waits(&prepare(json!({"running": {"startedAt": "2026-01-01T00:00:05Z"}}))),
+            Some(Wait::Inputs)
+        );
         assert_eq!(waits(&prepare(json!({"terminated": {"exitCode": 0}}))), None);
         assert_eq!(waits(&json!({"phase": "Running", "conditions": scheduled})), None);
     }
@@ -335,9 +351,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_changes_nothing() {
-        let status = |t: &str| {
-            json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": t}]})
-        };
+        let status = |t: &str| json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": t}]});
         assert_eq!(
             view(&json!([]), &status("2026-01-01T00:00:00Z")),
             view(&json!([]), &status("2026-01-01T00:00:10Z")),

@@ -63,9 +63,7 @@ async fn one(
             let same = found.is_some_and(|f| f.metadata.uid.as_deref() == Some(uid));
             Ok(if same { Applied::Outrun } else { Applied::Whole })
         }
-        Write::DeleteJob { name, uid } => {
-            writer.delete(&jobs, name, uid, DeleteParams::foreground()).await
-        }
+        Write::DeleteJob { name, uid } => writer.delete(&jobs, name, uid, DeleteParams::foreground()).await,
         Write::DeleteService { name, uid } => {
             writer.delete(&services, name, uid, DeleteParams::background()).await
         }

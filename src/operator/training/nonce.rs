@@ -6,7 +6,10 @@ use crate::error::Error;
 pub fn fresh() -> Result<String, Error> {
     let mut bytes = [0_u8; 16];
     // The same source that our TLS draws its keys from.
-    rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| Error::NoRandomness)?;
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| Error::NoRandomness)?;
     Ok(bytes.iter().fold(String::with_capacity(32), |mut text, b| {
         text.push(char::from_digit(u32::from(b >> 4), 16).unwrap_or('0'));
         text.push(char::from_digit(u32::from(b & 15), 16).unwrap_or('0'));

@@ -94,9 +94,7 @@ impl<'de> Deserialize<'de> for RunObject {
         let DeserializeGuard(read) = DeserializeGuard::<TrainingRun>::deserialize(deserializer)?;
         Ok(match read {
             Ok(run) => of(run),
-            Err(invalid) => {
-                Self::Stub(identity(&invalid.metadata), Stub::Unreadable(invalid.error.into()))
-            }
+            Err(invalid) => Self::Stub(identity(&invalid.metadata), Stub::Unreadable(invalid.error.into())),
         })
     }
 }

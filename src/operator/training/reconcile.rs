@@ -81,7 +81,10 @@ async fn rest(ctx: &Context, object: &RunObject, meta: &ObjectMeta, over: &Over)
     };
     let something = over.lags
         || jobs.iter().any(|job| !job.deleting && (is_due || job.end.is_none()))
-        || services.into_iter().filter_map(RendezvousView::observed).any(|s| !s.deleting && is_over(s.attempt));
+        || services
+            .into_iter()
+            .filter_map(RendezvousView::observed)
+            .any(|s| !s.deleting && is_over(s.attempt));
     if !something {
         let wait = (over.jobs_go_at - now).to_std();
         return Ok(match wait {

@@ -190,8 +190,7 @@ fn view(slim: Slim) -> VersionView {
 
 /// One bounded line that says something.
 fn line(text: &str) -> String {
-    let clean: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WHY_MAX).collect();
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WHY_MAX).collect();
     let clean = clean.trim();
     if clean.is_empty() { "no reason given".to_owned() } else { clean.to_owned() }
 }
@@ -201,9 +200,7 @@ impl<'de> Deserialize<'de> for VersionObject {
         let DeserializeGuard(read) = DeserializeGuard::<Slim>::deserialize(deserializer)?;
         Ok(match read {
             Ok(slim) => Self { metadata: identity(&slim.metadata), view: Ok(Arc::new(view(slim))) },
-            Err(invalid) => {
-                Self { metadata: identity(&invalid.metadata), view: Err(invalid.error.into()) }
-            }
+            Err(invalid) => Self { metadata: identity(&invalid.metadata), view: Err(invalid.error.into()) },
         })
     }
 }
@@ -286,10 +283,16 @@ pub mod tests {
             "type": "Revoked", "status": "True", "reason": "Revoked", "message": "leaked labels",
         }]});
         assert_eq!(revoked(json!({}), json!({})), None);
-        assert_eq!(revoked(json!({"serin.dev/revoked": "bad\ndata"}), json!({})).as_deref(), Some("bad data"));
+        assert_eq!(
+            revoked(json!({"serin.dev/revoked": "bad\ndata"}), json!({})).as_deref(),
+            Some("bad data")
+        );
         assert_eq!(revoked(json!({"serin.dev/revoked": ""}), json!({})).as_deref(), Some("no reason given"));
         assert_eq!(revoked(json!({}), condition.clone()).as_deref(), Some("leaked labels"));
-        assert_eq!(revoked(json!({"serin.dev/revoked": "other"}), condition).as_deref(), Some("leaked labels"));
+        assert_eq!(
+            revoked(json!({"serin.dev/revoked": "other"}), condition).as_deref(),
+            Some("leaked labels")
+        );
     }
 
     #[test]

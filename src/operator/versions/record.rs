@@ -91,8 +91,7 @@ fn deployments(before: &[Serving], served: &Served) -> Vec<Serving> {
 }
 
 fn outcomes(before: &[LiveOutcome], told: &[LiveOutcome]) -> Vec<LiveOutcome> {
-    let new: Vec<&LiveOutcome> =
-        told.iter().filter(|t| !before.iter().any(|b| key(b) == key(t))).collect();
+    let new: Vec<&LiveOutcome> = told.iter().filter(|t| !before.iter().any(|b| key(b) == key(t))).collect();
     if new.is_empty() {
         return before.to_vec();
     }
@@ -198,7 +197,13 @@ mod tests {
     #[test]
     fn revocation_is_one_way() {
         let empty = ModelVersionStatus::default();
-        let revoked = update(&empty, &Life { revoked: Some("bad data"), imported: true }, &Served::default(), Some(1), at(1));
+        let revoked = update(
+            &empty,
+            &Life { revoked: Some("bad data"), imported: true },
+            &Served::default(),
+            Some(1),
+            at(1),
+        );
         let condition = conditions::get(&revoked.conditions, Type::Revoked).unwrap();
         assert_eq!((condition.status.as_str(), condition.message.as_str()), ("True", "bad data"));
         assert!(!conditions::is_true(&revoked.conditions, Type::Ready));
@@ -209,10 +214,8 @@ mod tests {
 
     #[test]
     fn outcomes_that_fell_off_the_end_do_not_come_back() {
-        let history: Vec<Value> = (0..30)
-            .map(|n| ended("v1", "RolledBack", &format!("2026-01-01T00:00:{n:02}Z")))
-            .rev()
-            .collect();
+        let history: Vec<Value> =
+            (0..30).map(|n| ended("v1", "RolledBack", &format!("2026-01-01T00:00:{n:02}Z"))).rev().collect();
         let all = served(&[deployment("wine", &json!({"history": history}))], "v1");
         assert_eq!(all.outcomes.len(), 30);
         let once = update(&ModelVersionStatus::default(), &PLAIN, &all, Some(1), at(1));

@@ -83,7 +83,9 @@ fn why(status: &ModelDeploymentStatus, at: usize, entry: &HistoryEntry) -> (Stri
         Outcome::RolledBack => match &status.last_failed {
             Some(f) if f.revision == entry.revision && f.at == entry.at => {
                 let mut message = f.message.clone();
-                for e in f.evidence.iter().filter(|e| !e.estimate.is_empty() && !f.message.contains(&e.estimate)) {
+                for e in
+                    f.evidence.iter().filter(|e| !e.estimate.is_empty() && !f.message.contains(&e.estimate))
+                {
                     message.push_str("; ");
                     message.push_str(&e.metric);
                     message.push_str(": ");
@@ -94,7 +96,8 @@ fn why(status: &ModelDeploymentStatus, at: usize, entry: &HistoryEntry) -> (Stri
             _ => (Reason::Rejected.as_str().to_owned(), "rolled back".to_owned()),
         },
         Outcome::Promoted => {
-            let message = before().map_or("took over".to_owned(), |h| format!("took over from {}", h.version));
+            let message =
+                before().map_or("took over".to_owned(), |h| format!("took over from {}", h.version));
             (Reason::Promoted.as_str().to_owned(), message)
         }
         Outcome::Deployed => (Reason::Complete.as_str().to_owned(), "the first to serve".to_owned()),
@@ -171,10 +174,16 @@ pub mod tests {
         );
         let all = served(std::slice::from_ref(&md), "v1");
         assert_eq!(all.deployments.len(), 1);
-        assert_eq!((all.deployments[0].role, all.deployments[0].since), (Role::Stable, first.parse().unwrap()));
+        assert_eq!(
+            (all.deployments[0].role, all.deployments[0].since),
+            (Role::Stable, first.parse().unwrap())
+        );
         assert_eq!(all.outcomes[0].result, Outcome::Deployed);
         let all = served(std::slice::from_ref(&md), "v2");
-        assert_eq!((all.deployments[0].role, all.deployments[0].since), (Role::Candidate, second.parse().unwrap()));
+        assert_eq!(
+            (all.deployments[0].role, all.deployments[0].since),
+            (Role::Candidate, second.parse().unwrap())
+        );
         assert!(all.outcomes.is_empty());
         assert_eq!(named(&md), BTreeSet::from(["v1".to_owned(), "v2".to_owned()]));
     }
