@@ -20,7 +20,7 @@ use crate::retry::{Trouble, TroubleKind};
 /// For the head of an answer to a request without a body.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// For a request that carries data: slow lines need a while for it.
-const BODY_TIMEOUT: Duration = Duration::from_secs(600);
+const BODY_TIMEOUT: Duration = Duration::from_mins(10);
 /// The metadata server of a cloud is near, or it is not there.
 const NEAR_TIMEOUT: Duration = Duration::from_secs(3);
 /// Of an error's body.

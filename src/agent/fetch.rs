@@ -110,7 +110,11 @@ pub async fn fetch(request: &Request) -> Result<(), FetchError> {
             eprintln!("{}: {bytes} bytes, {}", request.output.display(), request.digest);
             if let Some(folder) = request.cache.clone() {
                 let (output, digest) = (request.output.clone(), request.digest);
-                blocking(move || Ok(cache::keep(&folder, &digest, &output))).await?;
+                let keeping = move || {
+                    cache::keep(&folder, &digest, &output);
+                    Ok(())
+                };
+                blocking(keeping).await?;
             }
             Ok(())
         }
@@ -239,6 +243,7 @@ pub async fn blocking<T: Send + 'static>(
 
 impl Request {
     /// The same, of another object.
+    #[must_use]
     pub fn of(&self, source: Source, digest: Digest, size: Option<u64>, output: &Path) -> Self {
         let max_bytes = size.unwrap_or(self.max_bytes).min(self.max_bytes);
         Self { source, digest, size, max_bytes, output: output.to_owned(), ..self.clone() }

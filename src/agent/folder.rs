@@ -59,6 +59,7 @@ impl Folder {
     }
 
     /// A folder in this one. The path is one that [`source::is_key`] allows.
+    #[must_use]
     pub fn join(&self, path: &str) -> Self {
         let place = match &self.place {
             Place::Store { stores, location } => {
@@ -97,7 +98,7 @@ impl Folder {
             }
             Place::Claim(folder) => {
                 let mut found = HashMap::new();
-                walk(folder, "", &mut found).map_err(|error| self.unusable(&error))?;
+                walk(folder, "", &mut found).map_err(|error| unusable(&error))?;
                 Ok(found)
             }
         }
@@ -117,7 +118,7 @@ impl Folder {
             Place::Claim(folder) => match fs::metadata(folder.join(path)) {
                 Ok(metadata) => Ok(Some(metadata.len())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(self.unusable(&error)),
+                Err(error) => Err(unusable(&error)),
             },
         }
     }
@@ -148,7 +149,7 @@ impl Folder {
                     Ok(metadata) if metadata.len() > manifest::BYTES_MAX as u64 => Err(too_large()),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                     Ok(_) | Err(_) => {
-                        fs::read(file).map(|bytes| Some(bytes.into())).map_err(|error| self.unusable(&error))
+                        fs::read(file).map(|bytes| Some(bytes.into())).map_err(|error| unusable(&error))
                     }
                 }
             }
@@ -167,7 +168,7 @@ impl Folder {
                 copied
                     .await
                     .unwrap_or_else(|error| Err(io::Error::other(error)))
-                    .map_err(|error| self.unusable(&error))
+                    .map_err(|error| unusable(&error))
             }
         }
     }
@@ -182,7 +183,7 @@ impl Folder {
                 stores.patience.insist(&self.uri_of(path), put).await
             }
             Place::Claim(folder) => in_place(&folder.join(path), |temporary| fs::write(temporary, &bytes))
-                .map_err(|error| self.unusable(&error)),
+                .map_err(|error| unusable(&error)),
         }
     }
 
@@ -194,16 +195,16 @@ impl Folder {
                 stores.patience.insist(&self.uri_of(path), async || store.delete(&key).await).await
             }
             Place::Claim(folder) => match fs::remove_file(folder.join(path)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(&error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&error)),
                 Ok(()) | Err(_) => Ok(()),
             },
         };
         removed.or_else(|trouble| if trouble.kind == TroubleKind::Missing { Ok(()) } else { Err(trouble) })
     }
+}
 
-    fn unusable(&self, error: &io::Error) -> Trouble {
-        Trouble::lasting(format!("{error}; check size and permissions of the claim"))
-    }
+fn unusable(error: &io::Error) -> Trouble {
+    Trouble::lasting(format!("{error}; check size and permissions of the claim"))
 }
 
 /// Writes beside the place, then puts it there: durable first, then visible, in one step.

@@ -42,13 +42,12 @@ impl<'r> Ranges<'r> {
     pub async fn open(request: &'r Request, location: &Location) -> Result<Self, FetchError> {
         let failed = |trouble| failed(request, trouble, 0);
         let (store, path) = request.stores.open(location).map_err(failed)?;
-        let size = match request.size {
-            Some(size) => size,
-            None => {
-                let what = location.to_string();
-                let head = request.patience.insist(&what, async || store.head(&path).await).await;
-                head.map_err(failed)?.size
-            }
+        let size = if let Some(size) = request.size {
+            size
+        } else {
+            let what = location.to_string();
+            let head = request.patience.insist(&what, async || store.head(&path).await).await;
+            head.map_err(failed)?.size
         };
         if size > request.max_bytes {
             return Err(request.too_large());

@@ -167,7 +167,7 @@ fn inside(link: &Path, home: &Path, path: &str) -> Result<(), SnapshotError> {
     if !target.starts_with(home) {
         return Err(refused("that leads out of the folder"));
     }
-    if !target.is_file() { Err(refused("to something that is no file")) } else { Ok(()) }
+    if target.is_file() { Ok(()) } else { Err(refused("to something that is no file")) }
 }
 
 fn unreadable(path: &Path) -> impl Fn(io::Error) -> SnapshotError + use<> {

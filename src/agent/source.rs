@@ -73,6 +73,7 @@ impl Scheme {
 
 impl Location {
     /// The key below this one.
+    #[must_use]
     pub fn join(&self, path: &str) -> Self {
         let key = if self.key.is_empty() { path.to_owned() } else { format!("{}/{path}", self.key) };
         Self { key, ..self.clone() }

@@ -107,7 +107,9 @@ impl Stores {
         Ok(match location.scheme {
             Scheme::S3 => {
                 let plain = self.storage.endpoint.as_deref().is_some_and(|e| e.starts_with("http://"));
-                let mut builder = AmazonS3Builder::new();
+                // TLS protects the bytes on their way; without it the signature has to, unless AWS_UNSIGNED_PAYLOAD
+                // says otherwise.
+                let mut builder = AmazonS3Builder::new().with_unsigned_payload(!plain);
                 for (name, value) in &self.variables {
                     if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
                         builder = builder.with_config(key, value);
@@ -120,9 +122,7 @@ impl Stores {
                     .with_http_connector(connector)
                     .with_bucket_name(bucket)
                     // One by one: not every server knows the other way.
-                    .with_disable_bulk_delete(true)
-                    // TLS protects the bytes on their way; without it the signature has to.
-                    .with_unsigned_payload(!plain);
+                    .with_disable_bulk_delete(true);
                 if let Some(endpoint) = &self.storage.endpoint {
                     builder = builder
                         .with_config(AmazonS3ConfigKey::S3Endpoint, endpoint)

@@ -25,7 +25,8 @@ impl Pod {
     fn train(task: Value) -> Self {
         let mut whole =
             json!({"kind": "train", "runUid": "f00d", "attempt": 1, "output": "pvc://models/wine"});
-        whole.as_object_mut().unwrap().extend(task.as_object().unwrap().clone());
+        let Value::Object(task) = task else { panic!("a task is an object") };
+        whole.as_object_mut().unwrap().extend(task);
         Self { root: Root::new(), task: whole, index: 0 }
     }
 

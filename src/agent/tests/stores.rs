@@ -22,7 +22,8 @@ use serin_agent::source::Source;
 use serin_agent::stores::{PIECE, Stores};
 use serin_wire::{Layout, Manifest, Published, Train};
 
-const PIECE_LENGTH: usize = PIECE as usize;
+/// Of a range or part.
+const PIECE_LENGTH: usize = 8 << 20;
 
 struct Bench {
     root: Root,
@@ -79,6 +80,7 @@ impl Bench {
 
 #[tokio::test]
 async fn a_big_object_comes_in_ranges() {
+    assert_eq!(PIECE_LENGTH as u64, PIECE);
     let bench = Bench::new();
     let model = noise(2 * PIECE_LENGTH + 12_345, 1);
     bench.server.put("models/wine/weights.bin", model.clone());

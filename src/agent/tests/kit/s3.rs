@@ -138,10 +138,11 @@ async fn answer(State(server): State<S3>, request: Request) -> Response {
         Method::PUT => contents.write(path, &query, &parts.headers, body),
         Method::POST => contents.multipart(path, &query),
         Method::DELETE => {
-            let upload = value(&query, "uploadId");
-            upload
-                .map(|id| contents.uploads.remove(&id))
-                .map_or_else(|| drop(contents.objects.remove(&path)), drop);
+            if let Some(id) = value(&query, "uploadId") {
+                contents.uploads.remove(&id);
+            } else {
+                contents.objects.remove(&path);
+            }
             StatusCode::NO_CONTENT.into_response()
         }
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
@@ -254,8 +255,8 @@ fn breaking(half: Bytes) -> Body {
 }
 
 fn value(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.into_iter().find(|(found, _)| *found == name).map(|(_, value)| decode(value))
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| decode(value))
 }
 
 fn decode(text: &str) -> String {
