@@ -66,7 +66,7 @@ pub use params::{
 pub use profile::LatencyProfile;
 pub use quality::{Part, QualityInput, QualityPod, judge_quality};
 pub use ramp::{LADDER, first_rung, needed_per_tick, next_rung};
-pub use running::{ErrorEvidence, LatencyCounts};
+pub use running::{ErrorEvidence, LatencyCounts, dispersion_of};
 pub use score::{ScoreInput, ScoreTest, ScoreVerdict};
 pub use threshold::{ThresholdTest, ThresholdVerdict};
 pub use traffic::{TrafficCheck, TrafficParams, TrafficState, TrafficVerdict, WeightStep};

@@ -2,6 +2,7 @@
 //! The same processes that [`crate::ErrorTest::judge`] replays, in the same order: same counts, same bits.
 
 use crate::counters::Counts;
+use crate::dispersion::from_history;
 use crate::error::Evidence;
 use crate::histogram::Over;
 use crate::latency::LatencyEvidence;
@@ -38,4 +39,14 @@ impl LatencyCounts {
         let over = |(requests, over): (f64, &[f64])| Over { requests, over: over.to_vec() };
         self.0.update(&Pair { end_ms, canary: over(canary), stable: over(stable) })
     }
+}
+
+/// [`crate::dispersion_prior`] of counts: in each tick those of some pods of the stable version and of the rest.
+pub fn dispersion_of(history: &[(ArmTotals, ArmTotals)]) -> f64 {
+    let counts = |arm: &ArmTotals| Counts { requests: arm.requests, errors: arm.errors };
+    let ticks: Vec<_> = history
+        .iter()
+        .map(|(some, rest)| Pair { end_ms: 0, canary: counts(some), stable: counts(rest) })
+        .collect();
+    from_history(&ticks)
 }

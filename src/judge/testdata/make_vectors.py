@@ -35,6 +35,60 @@ CASES = [
 ]
 
 
+# name, seed, requests per second, edges, slowdown, share that is a second slower, bimodal, ticks
+LATENCY_CASES = [
+    ("identical, default edges", 31, 30, "default", 1.0, 0.0, False, 24),
+    ("half as slow again, default edges", 32, 30, "default", 1.5, 0.0, False, 24),
+    ("half as slow again, fine edges", 33, 30, "fine x1.19", 1.5, 0.0, False, 16),
+    ("some a second slower", 34, 100, "default", 1.0, 0.02, False, 20),
+    ("two kinds of requests", 35, 100, "default", 1.3, 0.0, True, 20),
+]
+
+
+class Latency:
+    """The reference's latency_eproc tick by tick, with each edge tempered by its own dispersion."""
+
+    def __init__(self, ref, edges, hist, margin, temper):
+        ho, hn = ref.over(hist.astype(float))           # the reference draws them as single precision
+        self.ref, self.temper = ref, temper
+        self.s_hat = ((ho.sum(1) + 0.5) / (hn.sum(1)[:, None] + 1.0))[0]
+        self.rho = ref.tail_margin(edges, self.s_hat[None, :], margin)[0]
+        self.used = [j for j in range(len(edges)) if 0.002 < self.s_hat[j] < 0.5]
+        self.procs = []
+        for j in self.used:
+            most = max(0.95 / self.s_hat[j], 1.05 * self.rho[j])
+            grid = np.minimum(self.rho[j] * np.array([1.1, 1.3, 1.7, 2.5, 5.0]), most)
+            self.procs.append(ref.EProc(1, self.rho[j], grid, temper=temper))
+
+    def step(self, nc, oc, ns, os_):
+        one = lambda x: np.array([float(x)])
+        return float(np.mean([p.step(one(nc), one(oc[j]), one(ns), one(os_[j]))[0]
+                              for j, p in zip(self.used, self.procs)]))
+
+
+def latency(ref, name, seed, rate, buckets, scale, tail, bimodal, ticks):
+    rng = np.random.default_rng(seed)
+    edges, margin = ref.BUCKETS[buckets], 0.20
+    hist = ref.gen_hist(rng, 1, rate, 240, edges, 1.0, bimodal=bimodal)
+    hc = ref.gen_hist(rng, 1, rate * 0.1, ticks, edges, scale, tail, bimodal)
+    hs = ref.gen_hist(rng, 1, rate * 0.9, ticks, edges, 1.0, 0, bimodal)
+    (oc, nc), (os_, ns) = ref.over(hc.astype(float)), ref.over(hs.astype(float))
+    plain, tempered = Latency(ref, edges, hist, margin, False), Latency(ref, edges, hist, margin, True)
+    first, out = np.inf, []
+    for t in range(ticks):
+        args = nc[0, t], oc[0, t], ns[0, t], os_[0, t]
+        if plain.step(*args) >= 1 / ref.ALPHA_R and first == np.inf:
+            first = (t + 1) * ref.DT
+        want = tempered.step(*args)
+        out.append([[int(nc[0, t])] + oc[0, t].astype(int).tolist(), [int(ns[0, t])] + os_[0, t].astype(int).tolist(),
+                    float(f"{want:.12g}")])
+    # Without tempering it has to decide when the reference does.
+    assert first == ref.latency_eproc(hc, hs, edges, hist, margin)[0], name
+    _, hn = ref.over(hist.astype(float))
+    return {"name": name, "edges": edges.tolist(), "requests": int(hn.sum()), "shares": plain.s_hat.tolist(),
+            "max_ratios": [[float(edges[j]), float(f"{plain.rho[j]:.12g}")] for j in plain.used], "ticks": out}
+
+
 def load(path):
     spec = importlib.util.spec_from_file_location("canary_sim", path)
     module = importlib.util.module_from_spec(spec)
@@ -77,6 +131,7 @@ def main():
         "columns": ["n_c", "e_c", "n_s", "e_s", "rollback", "promotion", "promotion with slo", "phi"],
         "max_ratio": ref.RHO0, "unacceptable_ratio": ref.RHO1, "slo": SLO,
         "cases": [run(ref, *case) for case in CASES],
+        "latency": [latency(ref, *case) for case in LATENCY_CASES],
         "histories": [history(ref, 21, 100, 0.01, {}, 40), history(ref, 22, 100, 0.01, {"cluster": 5.0}, 40)],
     }
     text = json.dumps(doc, separators=(",", ":"))

@@ -1,6 +1,9 @@
 //! Makers of scraped data. One pod per arm, scraped in the middle of every tick.
 
-use serin_judge::{ErrorInput, ErrorParams, ErrorTest, ErrorVerdict, PodCounters, Sample, Series, Window};
+use serin_judge::{
+    Bucket, ErrorInput, ErrorParams, ErrorTest, ErrorVerdict, Histogram, HistogramPod, MeanPod, PodCounters,
+    Sample, Series, Window,
+};
 
 pub const INTERVAL: i64 = 15_000;
 pub const ORIGIN: i64 = 1_700_000_000_000;
@@ -35,6 +38,30 @@ pub fn pod(name: &str, counts: impl Iterator<Item = (f64, f64)> + Clone) -> PodC
         scraped_ms: vec![],
         series: vec![series(false, counts.clone().map(|(n, e)| n - e)), series(true, counts.map(|(_, e)| e))],
     }
+}
+
+/// A histogram scraped from tick -1 on; each tick has all requests and those over each edge.
+pub fn histogram_pod(
+    name: &str,
+    edges: &[f64],
+    ticks: impl Iterator<Item = Vec<f64>> + Clone,
+) -> HistogramPod {
+    let bucket = |le: f64, count: &dyn Fn(&Vec<f64>) -> f64| {
+        let samples = series(false, ticks.clone().map(|tick| count(&tick))).samples;
+        Bucket { le, samples }
+    };
+    let mut buckets = vec![bucket(f64::INFINITY, &|tick| tick[0])];
+    for (edge, le) in edges.iter().enumerate() {
+        buckets.push(bucket(*le, &|tick| tick[0] - tick[edge + 1]));
+    }
+    HistogramPod { pod: name.into(), histograms: vec![Histogram { buckets }], ..HistogramPod::default() }
+}
+
+/// A sum and a count scraped from tick -1 on.
+pub fn mean_pod(name: &str, ticks: impl Iterator<Item = (f64, f64)> + Clone) -> MeanPod {
+    let sum = series(false, ticks.clone().map(|tick| tick.0)).samples;
+    let count = series(false, ticks.map(|tick| tick.1)).samples;
+    MeanPod { pod: name.into(), series: vec![(sum, count)], ..MeanPod::default() }
 }
 
 pub fn arms(ticks: &[Counts]) -> (Vec<PodCounters>, Vec<PodCounters>) {

@@ -1,9 +1,12 @@
 //! The judge against the reference implementation, tick by tick.
 
 use serde::Deserialize;
-use serin_judge::{ErrorInput, ErrorParams, TracePoint, dispersion_prior};
+use serin_judge::{
+    ErrorInput, ErrorParams, LatencyInput, LatencyParams, LatencyProfile, LatencyTest, TracePoint,
+    dispersion_prior,
+};
 
-use crate::support::{Counts, arms, pod, test, window};
+use crate::support::{Counts, arms, histogram_pod, pod, test, window};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -12,6 +15,20 @@ struct Vectors {
     slo: f64,
     cases: Vec<Case>,
     histories: Vec<History>,
+    latency: Vec<Latency>,
+}
+
+/// Canary and stable, each all requests and those over each edge, and the evidence.
+type LatencyTick = (Vec<f64>, Vec<f64>, f64);
+
+#[derive(Deserialize)]
+struct Latency {
+    name: String,
+    edges: Vec<f64>,
+    requests: f64,
+    shares: Vec<f64>,
+    max_ratios: Vec<(f64, f64)>,
+    ticks: Vec<LatencyTick>,
 }
 
 #[derive(Deserialize)]
@@ -76,5 +93,36 @@ fn dispersion_prior_equals_the_reference() {
         ];
         let got = dispersion_prior(&pods, &window(history.ticks.len()));
         assert!(close(got, history.phi), "{got} is not {}", history.phi);
+    }
+}
+
+#[test]
+fn latency_evidence_equals_the_reference_at_every_tick() {
+    for case in vectors().latency {
+        let arm = |name, at: fn(&LatencyTick) -> &Vec<f64>| {
+            vec![histogram_pod(name, &case.edges, case.ticks.iter().map(|tick| at(tick).clone()))]
+        };
+        let (canary, stable) = (arm("c", |tick| &tick.0), arm("s", |tick| &tick.1));
+        let profile = LatencyProfile {
+            edges: case.edges.clone(),
+            shares: case.shares.clone(),
+            phi: vec![1.0; case.edges.len()],
+            requests: case.requests,
+        };
+        let test = LatencyTest::new(LatencyParams::default()).unwrap();
+        let input = LatencyInput { canary: &canary, stable: &stable, profile: &profile };
+        let window = window(case.ticks.len());
+        let got = test.judge(&input, &window);
+        let ratios: Vec<(f64, f64)> = got.edges.iter().map(|edge| (edge.le, edge.max_ratio)).collect();
+        assert_eq!(ratios.len(), case.max_ratios.len(), "{}", case.name);
+        for (got, want) in ratios.iter().zip(&case.max_ratios) {
+            assert!(got.0 == want.0 && close(got.1, want.1), "{}: {got:?} is not {want:?}", case.name);
+        }
+        let trace = test.trace(&input, &window);
+        assert_eq!(trace.len(), case.ticks.len(), "{}", case.name);
+        for (tick, (got, want)) in trace.iter().zip(&case.ticks).enumerate() {
+            let got = got.rollback_evidence;
+            assert!(close(got, want.2), "{} tick {tick}: {got} is not {}", case.name, want.2);
+        }
     }
 }
