@@ -2,10 +2,12 @@
 
 mod cluster;
 mod crds;
+mod judge;
 mod lineage;
 mod operator;
 mod output;
 mod provenance;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,10 @@ enum Command {
     Provenance(provenance::Args),
     /// Show where a ModelVersion comes from and what became of it.
     Lineage(lineage::Args),
+    /// Judge a canary on a CSV file of requests, errors and latency buckets.
+    Judge(judge::Args),
+    /// Simulate how well the judge and other rules decide.
+    Simulate(simulate::Args),
 }
 
 /// One line for people.
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
         Command::Crds(args) => crds::run(&args),
         Command::Provenance(args) => provenance::run(&args),
         Command::Lineage(args) => lineage::run(&args),
+        Command::Judge(args) => judge::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

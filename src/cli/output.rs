@@ -25,3 +25,12 @@ pub fn paint() -> Paint {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if stdout().is_terminal() && !unwanted { Paint::Colour } else { Paint::Plain }
 }
+
+/// Who reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Format {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}

@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 use serin_judge::{
-    ErrorInput, ErrorParams, ErrorTest, ErrorVerdict, GaugePod, PodCounters, Sample, Series, ThresholdParams,
-    ThresholdTest, TracePoint, Window, dispersion_prior,
+    Bucket, ErrorInput, ErrorParams, ErrorTest, ErrorVerdict, GaugePod, Histogram, HistogramPod,
+    LatencyCounts, LatencyInput, LatencyParams, LatencyProfile, LatencyTest, MeanInput, MeanParams, MeanPod,
+    MeanTest, PodCounters, Sample, ScoreInput, ScoreParams, ScoreTest, Series, ThresholdParams,
+    ThresholdTest, TracePoint, TrafficCheck, TrafficParams, WarmUp, WeightStep, Window, dispersion_prior,
 };
 
 use crate::support::{Counts, INTERVAL, ORIGIN, arms, at, judge, test, window};
@@ -196,4 +198,101 @@ fn parameters_are_checked() {
     assert!(refused(|p| p.false_rollback_budget = 0.0));
     assert!(refused(|p| p.false_promotion_budget = 1.0));
     assert!(!refused(|_| ()));
+}
+
+fn histograms() -> impl Strategy<Value = Vec<HistogramPod>> {
+    let edge = prop::sample::select(vec![f64::NAN, -1.0, 0.0, 0.1, 0.25, 0.5, 1.0, 1e300, f64::INFINITY]);
+    let bucket = (edge, samples()).prop_map(|(le, samples)| Bucket { le, samples });
+    let pod = (0..3_u8, prop::option::of(time()), prop::collection::vec(bucket, 0..7)).prop_map(
+        |(name, started_ms, buckets)| HistogramPod {
+            pod: format!("pod-{name}"),
+            started_ms,
+            scraped_ms: vec![],
+            histograms: vec![Histogram { buckets }],
+        },
+    );
+    prop::collection::vec(pod, 0..4)
+}
+
+fn mean_pods(pods: &[HistogramPod]) -> Vec<MeanPod> {
+    let series = |pod: &HistogramPod| {
+        let all = pod.histograms.iter().flat_map(|h| h.buckets.chunks_exact(2));
+        all.map(|pair| (pair[0].samples.clone(), pair[1].samples.clone())).collect()
+    };
+    pods.iter().map(|p| MeanPod { pod: p.pod.clone(), series: series(p), ..MeanPod::default() }).collect()
+}
+
+fn gauges(pods: &[HistogramPod]) -> Vec<GaugePod> {
+    let samples = |pod: &HistogramPod| -> Vec<Sample> {
+        pod.histograms.iter().flat_map(|h| &h.buckets).flat_map(|b| b.samples.clone()).collect()
+    };
+    pods.iter().map(|p| GaugePod { pod: p.pod.clone(), samples: samples(p) }).collect()
+}
+
+fn reversed(pods: &[HistogramPod]) -> Vec<HistogramPod> {
+    let mut pods = pods.to_vec();
+    pods.reverse();
+    for histogram in pods.iter_mut().flat_map(|pod| &mut pod.histograms) {
+        histogram.buckets.iter_mut().for_each(|bucket| bucket.samples.reverse());
+    }
+    pods
+}
+
+proptest! {
+    #[test]
+    fn any_histogram_gives_finite_evidence_in_any_order(canary in histograms(), stable in histograms(), window in any_window()) {
+        let test = LatencyTest::new(LatencyParams::default()).unwrap();
+        let known = LatencyProfile { edges: vec![0.1, 0.25, 0.5, 1.0], shares: vec![0.6, 0.3, 0.1, 0.01], phi: vec![1.0; 4], requests: 1e4 };
+        for profile in [LatencyProfile::read(&stable, &window), known] {
+            prop_assert!(profile.shares.iter().all(|share| share.is_finite() && *share > 0.0));
+            prop_assert!(profile.phi.iter().all(|phi| phi.is_finite() && *phi >= 1.0));
+            let got = test.judge(&LatencyInput { canary: &canary, stable: &stable, profile: &profile }, &window);
+            prop_assert!(got.rollback_evidence_log10.is_finite() && got.promotion_evidence_log10.is_finite());
+            prop_assert!(got.edges.iter().all(|e| e.canary_share <= 1.0 && e.stable_share <= 1.0 && e.max_ratio >= 1.02));
+            let (a, b) = (reversed(&canary), reversed(&stable));
+            let again = test.judge(&LatencyInput { canary: &a, stable: &b, profile: &profile }, &window);
+            prop_assert_eq!(format!("{got:?}"), format!("{again:?}"));
+        }
+    }
+
+    #[test]
+    fn any_sum_score_and_share_give_finite_evidence(canary in histograms(), stable in histograms(), window in any_window(), from in time()) {
+        let (c, s) = (mean_pods(&canary), mean_pods(&stable));
+        let test = MeanTest::new(MeanParams { block_ticks: 1, ..MeanParams::default() }).unwrap();
+        let got = test.judge(&MeanInput { canary: &c, stable: &s }, &window);
+        prop_assert!(got.rollback_evidence_log10.is_finite() && got.promotion_evidence_log10.is_finite());
+        let (c, s) = (gauges(&canary), gauges(&stable));
+        let test = ScoreTest::new(ScoreParams { max: 1e4, margin: 1.0, unacceptable_margin: 10.0, ..ScoreParams::default() }).unwrap();
+        let got = test.judge(&ScoreInput { canary: &c, stable: &s }, &window);
+        prop_assert!(got.rollback_evidence_log10.is_finite() && got.promotion_evidence_log10.is_finite());
+        let warm = WarmUp { age_ms: 30_000, requests: 100.0 };
+        prop_assert_eq!(warm.histograms(&canary).len(), canary.len());
+        let (c, s) = (arms(&[(5.0, 0.0, 9.0, 1.0); 3]).0, vec![]);
+        for share in [f64::NAN, -1.0, 0.0, 1e-300, 0.5, 1.0] {
+            let check = TrafficCheck::new(TrafficParams::default()).unwrap();
+            let input = ErrorInput { canary: &c, stable: &s, dispersion_prior: 1.0 };
+            let got = check.judge(&input, &[WeightStep { from_ms: from, share }], &window);
+            prop_assert!(got.evidence_log10.is_finite());
+        }
+    }
+
+    #[test]
+    fn a_slower_latest_tick_never_lowers_the_evidence(
+        ticks in prop::collection::vec((1..500_u32, 0..500_u32, 1..5000_u32, 0..5000_u32), 1..15), more in 1..50_u32,
+    ) {
+        let test = LatencyTest::new(LatencyParams { max_increase: 1.0, unacceptable_increase: 2.0, ..LatencyParams::default() }).unwrap();
+        let profile = LatencyProfile { edges: vec![1.0, 2.0], shares: vec![0.3, 0.1], phi: vec![1.0; 2], requests: 1e5 };
+        let run = |slower: u32| {
+            let mut evidence = LatencyCounts::new(&test, &profile);
+            let mut last = 0.0;
+            for (index, (n_c, c, n_s, s)) in ticks.iter().enumerate() {
+                let extra = if index + 1 == ticks.len() { slower } else { 0 };
+                let arm = |n: u32, over: u32| (f64::from(n), [f64::from(n.min(2 * over)), f64::from(over.min(n))]);
+                let ((n_c, over_c), (n_s, over_s)) = (arm(*n_c, c + extra), arm(*n_s, *s));
+                last = evidence.add(0, (n_c, &over_c), (n_s, &over_s)).rollback_evidence;
+            }
+            last
+        };
+        prop_assert!(run(more) >= run(0) * (1.0 - 1e-12));
+    }
 }
