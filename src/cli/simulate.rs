@@ -1,5 +1,7 @@
 //! `serin simulate`.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 use serin_simulate::{Goal, Grid, goals, simulate, threads};
 
@@ -57,7 +59,7 @@ fn table(goals: &[Goal]) -> String {
         let bound = if goal.at_least { "at least" } else { "at most" };
         let found = goal.found.map_or_else(|| "never".to_owned(), |found| format!("{found:.2}"));
         let met = if goal.met { "met" } else { "missed" };
-        text.push_str(&format!("| {} | {bound} {:.1} | {found} | {met} |\n", goal.name, goal.target));
+        let _ = writeln!(text, "| {} | {bound} {:.1} | {found} | {met} |", goal.name, goal.target);
     }
     text
 }

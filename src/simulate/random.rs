@@ -42,6 +42,7 @@ impl Random {
     }
 
     /// Inversion for small means, else PTRS (Hörmann, Insurance: Mathematics and Economics 1993).
+    #[allow(clippy::many_single_char_names)] // the paper's names
     pub(crate) fn poisson(&mut self, mean: f64) -> f64 {
         if mean <= 0.0 {
             return 0.0;
@@ -77,6 +78,7 @@ impl Random {
     }
 
     /// Inversion for small means, else BTRS (Hörmann, Journal of Statistical Computation and Simulation 1993).
+    #[allow(clippy::many_single_char_names)] // the paper's names
     pub(crate) fn binomial(&mut self, n: f64, p: f64) -> f64 {
         if n <= 0.0 || p <= 0.0 {
             return 0.0;

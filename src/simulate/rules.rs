@@ -60,7 +60,8 @@ pub(crate) fn is_high(canary: &[f64], baseline: &[f64]) -> bool {
     let lower = shifts.get(rank as usize).copied().unwrap_or(0.0);
     let middle = shifts.len() / 2;
     let at = |index: usize| shifts.get(index).copied().unwrap_or(0.0);
-    let median = if shifts.len() % 2 == 0 { f64::midpoint(at(middle - 1), at(middle)) } else { at(middle) };
+    let median =
+        if shifts.len().is_multiple_of(2) { f64::midpoint(at(middle - 1), at(middle)) } else { at(middle) };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     lower > 0.25 * median.abs() && mean(canary) > mean(baseline)
 }

@@ -68,13 +68,12 @@ pub fn simulate(grid: Grid, runs: u32, seed: u64, threads: usize) -> Report {
         let mut tallies: Vec<(&'static str, Tally)> = Vec::new();
         for (_, found) in done.iter().filter(|(job, _)| job / chunks as usize == index) {
             for (rule, outcome) in found.iter().flatten() {
-                match tallies.iter_mut().find(|(known, _)| known == rule) {
-                    Some((_, tally)) => tally.add(outcome),
-                    None => {
-                        let mut tally = Tally::default();
-                        tally.add(outcome);
-                        tallies.push((rule, tally));
-                    }
+                if let Some((_, tally)) = tallies.iter_mut().find(|(known, _)| known == rule) {
+                    tally.add(outcome);
+                } else {
+                    let mut tally = Tally::default();
+                    tally.add(outcome);
+                    tallies.push((rule, tally));
                 }
             }
         }

@@ -40,6 +40,7 @@ pub fn pod(name: &str, counts: impl Iterator<Item = (f64, f64)> + Clone) -> PodC
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // as the other makers take theirs
 /// A histogram scraped from tick -1 on; each tick has all requests and those over each edge.
 pub fn histogram_pod(
     name: &str,
