@@ -81,6 +81,7 @@ pub(super) fn without(mut d: Draft<'_>, unusable: Unusable) -> Plan {
         d.aim(&Revision { id: s.revision.clone(), spec: s.spec.clone() });
         retreat::go_on(&mut d, &s, &c);
     }
+    d.remove_leftovers();
     d.report(unusable.reason, unusable.message);
     d.done(None)
 }

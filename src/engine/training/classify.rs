@@ -13,18 +13,42 @@ use super::{
 /// Longest message of an attempt, in characters.
 const MESSAGE_MAX: usize = 600;
 
+/// What is known beside the Job's condition.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before<'a> {
+    /// Whether all pods ran at some time.
+    pub ran: bool,
+    /// A disruption that was seen while the Job was still ending: a pod that is evicted is gone by the end.
+    pub disruption: Option<&'a str>,
+}
+
 /// The class of a failure, and what the first failing rank said.
-pub fn failure(reason: &str, message: &str, ran: bool, pods: &[&ObservedPod]) -> (AttemptEnd, String) {
+pub fn failure(
+    reason: &str,
+    message: &str,
+    before: Before<'_>,
+    pods: &[&ObservedPod],
+) -> (AttemptEnd, String) {
     let end = match (reason, matched_rule(message)) {
         ("PodFailurePolicy", Some(rule::DISRUPTED)) => AttemptEnd::Disrupted,
         ("PodFailurePolicy", Some(rule::FATAL)) => AttemptEnd::Fatal,
         ("PodFailurePolicy", Some(rule::INPUTS_REFUSED)) => AttemptEnd::InputsRefused,
         ("PodFailurePolicy", Some(rule::NO_OUTPUT)) => AttemptEnd::NoOutput,
-        ("DeadlineExceeded", _) if ran => AttemptEnd::DeadlineExceeded,
+        ("DeadlineExceeded", _) if before.ran => AttemptEnd::DeadlineExceeded,
         ("DeadlineExceeded", _) => AttemptEnd::NeverStarted,
+        _ if before.disruption.is_some() => AttemptEnd::Disrupted,
         _ => by_pods(pods),
     };
-    (end, words(end, message, pods))
+    match (end, before.disruption) {
+        (AttemptEnd::Disrupted, Some(seen)) => (end, seen.to_owned()),
+        _ => (end, words(end, message, pods)),
+    }
+}
+
+/// The first disruption that pods tell of.
+pub fn disruption(pods: &[&ObservedPod]) -> Option<String> {
+    let (rank, why) = pods.iter().find_map(|pod| Some((pod.index, pod.disrupted.as_ref()?)))?;
+    Some(line(&format!("rank {rank} was disrupted: {why}")))
 }
 
 /// `… matching FailJob rule at index 2`: as `pkg/controller/job/pod_failure_policy.go` of Kubernetes writes it.
@@ -61,9 +85,8 @@ fn first_end(pod: &ObservedPod) -> Option<&ContainerEnd> {
 
 /// What there is to say about it.
 fn words(end: AttemptEnd, message: &str, pods: &[&ObservedPod]) -> String {
-    let disrupted = pods.iter().find_map(|pod| Some((pod.index, pod.disrupted.as_ref()?)));
-    if let (AttemptEnd::Disrupted, Some((rank, why))) = (end, disrupted) {
-        return line(&format!("rank {rank} was disrupted: {why}"));
+    if let (AttemptEnd::Disrupted, Some(words)) = (end, disruption(pods)) {
+        return words;
     }
     let explains = |code: i32| match end {
         AttemptEnd::Fatal => (exit::FATAL_FIRST..=exit::FATAL_LAST).contains(&code),

@@ -126,7 +126,7 @@ fn until(name: &str, seconds: i64) -> Sim {
 #[case("plain", 8, 2)]
 #[case("unjudged", 5, 2)]
 #[case("gang", 9, 2)]
-#[case("one crash", 11, 2)]
+#[case("one crash", 12, 2)]
 #[case("queued", 11, 2)]
 #[case("known inputs", 1, 0)]
 #[case("known inputs, judged again", 5, 1)]
@@ -162,8 +162,8 @@ fn what_is_left_of_a_run_goes_in_time_and_the_run_stays() {
     let (before, done) = (sim.status.clone(), sim.done());
     sim.run_until(10_000);
     let after: Vec<_> = sim.since(0)[done..].iter().map(|e| e.text.as_str()).collect();
-    // The Service goes as soon as nobody needs it.
-    assert_eq!(after, ["delete Job wine-7-a1", "delete Job wine-7-e1"], "{}", sim.log());
+    let expected = ["delete Job wine-7-a1", "delete Job wine-7-e1", "delete Service wine-7-a1"];
+    assert_eq!(after, expected, "{}", sim.log());
     assert!(sim.cluster.jobs.is_empty() && sim.cluster.services.is_empty());
     assert_eq!(sim.status, before);
     is_at_rest(&mut sim);

@@ -3,7 +3,8 @@
 use rstest::rstest;
 use serin_api::{AttemptEnd, Reason, RunPhase};
 use serin_engine::training::{
-    Child, ContainerEnd, ObservedJob, ObservedPod, PodPhase, Wait, classify,
+    Child, ContainerEnd, ObservedJob, ObservedPod, PodPhase, Wait,
+    classify::{self, Before},
     waiting::{self, Waiting},
 };
 
@@ -45,14 +46,14 @@ fn rule(n: usize) -> String {
 #[case("DeadlineExceeded", "Job was active longer than specified deadline", AttemptEnd::DeadlineExceeded)]
 #[case("WhoKnows", "", AttemptEnd::Crashed)]
 fn the_job_says_how_it_failed(#[case] reason: &str, #[case] message: &str, #[case] end: AttemptEnd) {
-    assert_eq!(classify::failure(reason, message, true, &[]).0, end);
+    assert_eq!(classify::failure(reason, message, Before { ran: true, disruption: None }, &[]).0, end);
 }
 
 #[test]
 fn pods_correct_what_the_job_cannot_tell() {
     let backoff = |pods: &[ObservedPod]| {
         let pods: Vec<_> = pods.iter().collect();
-        classify::failure("BackoffLimitExceeded", "backoff", true, &pods)
+        classify::failure("BackoffLimitExceeded", "backoff", Before::default(), &pods)
     };
     let crashed = exited(0, 1, 5, "Error", "NCCL error");
     let evicted = ObservedPod { disrupted: Some("node pressure".to_owned()), ..pod(1) };
@@ -63,8 +64,13 @@ fn pods_correct_what_the_job_cannot_tell() {
         (end, words.as_str()),
         (AttemptEnd::Fatal, "rank 2: its program exited with 43: no such column")
     );
-    let (end, _) = classify::failure("DeadlineExceeded", "", false, &[]);
+    let (end, _) = classify::failure("DeadlineExceeded", "", Before::default(), &[]);
     assert_eq!(end, AttemptEnd::NeverStarted);
+    // Seen while it lasted, and gone by now.
+    let seen = Before { ran: true, disruption: Some("rank 2 was disrupted: node lost") };
+    let (end, words) = classify::failure("BackoffLimitExceeded", "backoff", seen, &[]);
+    assert_eq!((end, words.as_str()), (AttemptEnd::Disrupted, "rank 2 was disrupted: node lost"));
+    assert_eq!(classify::failure("PodFailurePolicy", &rule(1), seen, &[]).0, AttemptEnd::Fatal);
 }
 
 #[test]
@@ -72,7 +78,7 @@ fn the_first_that_failed_is_quoted_in_one_bounded_line() {
     let said = "line one\nline two\u{1b}[31m".to_owned() + &"x".repeat(5000);
     let pods = [exited(0, 1, 9, "Error", "later"), exited(3, 137, 5, "OOMKilled", &said)];
     let pods: Vec<_> = pods.iter().collect();
-    let (_, words) = classify::failure("BackoffLimitExceeded", "", true, &pods);
+    let (_, words) = classify::failure("BackoffLimitExceeded", "", Before::default(), &pods);
     assert!(
         words.starts_with("rank 3: its program exited with 137 (OOMKilled): line one line two"),
         "{words}"

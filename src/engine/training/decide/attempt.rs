@@ -30,8 +30,11 @@ pub(super) fn go_on(d: &mut Draft<'_>, attempt: &Attempt) {
             if !told && is_lagging(d, *at) {
                 return;
             }
-            let ran = attempt.running_at.is_some() || runs_since(d, job, &pods).is_some();
-            let (how, message) = classify::failure(reason, message, ran, &pods);
+            let before = classify::Before {
+                ran: attempt.running_at.is_some() || runs_since(d, job, &pods).is_some(),
+                disruption: attempt.message.as_deref(),
+            };
+            let (how, message) = classify::failure(reason, message, before, &pods);
             return end(d, attempt, how, message, *at, &pods);
         }
         None => {}
@@ -62,6 +65,7 @@ fn under_way(d: &mut Draft<'_>, recorded: &Attempt, job: &ObservedJob, pods: &[&
         // The queue took its place away. The same Job goes on when it is admitted again; its time so far counts.
         d.status.spent.running_seconds += budget::stretch(&attempt, d.now());
         attempt.running_at = None;
+        attempt.message = None;
         let message = format!("attempt {} was sent back into the queue", attempt.number);
         d.note(true, Reason::Queued, format!("Evict/{}", attempt.number), message);
     } else if !job.suspended && attempt.running_at.is_none() {
@@ -71,6 +75,10 @@ fn under_way(d: &mut Draft<'_>, recorded: &Attempt, job: &ObservedJob, pods: &[&
             let message = format!("attempt {} runs", attempt.number);
             d.note(false, Reason::Training, format!("Run/{}", attempt.number), message);
         }
+    }
+    if attempt.message.is_none() && d.input.spec.trainer.min_nodes.is_none() {
+        // It ends the attempt, but its pod may be gone by then, and the crashes of others are all there is to see.
+        attempt.message = classify::disruption(pods);
     }
     put(d, attempt.clone());
 

@@ -76,7 +76,12 @@ fn record(d: &mut Draft<'_>, output: &RunOutput, judgement: Option<EvaluationRec
         builder: BUILDER,
         parent: champion.map(|champion| champion.version.as_str()).filter(|parent| *parent != name),
     });
-    d.writes.push(Write::CreateVersion { name: name.clone(), spec: Box::new(content) });
+    let there = d.world().version(&name).is_some_and(|version| {
+        version.files.digest == content.artifact.digest && version.inputs_digest == content.inputs_digest
+    });
+    if !there {
+        d.writes.push(Write::CreateVersion { name: name.clone(), spec: Box::new(content) });
+    }
     let message = match &judgement {
         Some(judgement) => format!("{name} is recorded: {}", judgement.message),
         None => format!("{name} is recorded; nobody was asked to judge it"),

@@ -169,7 +169,7 @@ impl Failure {
     }
     fn of(reason: &str, message: &str, pods: &[&ObservedPod]) -> Self {
         use serin_api::AttemptEnd::{Fatal, InputsRefused, NoOutput};
-        let (how, message) = classify::failure(reason, message, true, pods);
+        let (how, message) = classify::failure(reason, message, classify::Before::default(), pods);
         let again = !matches!(how, Fatal | InputsRefused | NoOutput);
         Self { reason: Reason::EvaluationFailed, message, again }
     }

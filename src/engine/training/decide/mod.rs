@@ -153,12 +153,13 @@ fn adopt(d: &mut Draft<'_>) -> bool {
 /// Attempts in a status.
 const ATTEMPTS_KEPT: usize = 20;
 
-/// Services of attempts that have ended, once nothing of the attempt runs.
+/// Services of attempts that failed, once nothing of the attempt runs. Those of a run that has ended go with its Jobs.
 fn clear_away(d: &mut Draft<'_>) {
     let recorded = d.input.status;
     let open = recorded.attempts.iter().find(|a| a.end.is_none()).map(|a| a.number);
     for service in &d.world().services {
-        let ended = service.attempt <= recorded.attempt && open != Some(service.attempt);
+        let published = recorded.output.as_ref().is_some_and(|output| output.attempt == service.attempt);
+        let ended = service.attempt <= recorded.attempt && open != Some(service.attempt) && !published;
         let over = d.world().job(Child::Attempt(service.attempt)).is_none_or(|job| job.is_over());
         if ended && over && !service.deleting {
             d.writes.insert(0, Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });

@@ -23,7 +23,7 @@ pub(super) fn keep(d: &mut Draft<'_>, completion: &Completion) {
     }
     for service in &d.world().services {
         let over = d.world().job(Child::Attempt(service.attempt)).is_none_or(ObservedJob::is_over);
-        if over && !service.deleting {
+        if kept_long_enough && over && !service.deleting {
             d.writes.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
         }
     }

@@ -191,7 +191,10 @@ pub fn all() -> Vec<Script> {
         plain("a version that appears", &[by_name, (400, Version("v2", true))]),
         plain("a version that never appears", &[by_name]),
         plain("a version revoked while it is tried", &[there, by_name, (200, Revoke("v2"))]),
-        plain("a version revoked before its traffic", &[there, by_name, (102, Revoke("v2"))]),
+        plain(
+            "a version revoked before its traffic",
+            &[there, (90, Temper("v2", Temper::NeverReady)), by_name, (150, Revoke("v2"))],
+        ),
         plain("a revoked version", &[there, (95, Revoke("v2")), by_name]),
         plain("a refused version", &[there, (95, Refuse("v2")), by_name]),
         plain("a version refused while it is tried", &[there, by_name, (200, Refuse("v2"))]),

@@ -99,6 +99,14 @@ impl Job {
     }
 }
 
+/// Whether anything was written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Done {
+    Wrote,
+    /// It was looked at, and nothing was to be done.
+    Read,
+}
+
 /// What an apiserver refuses, or has changed meanwhile.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outrun;
@@ -332,7 +340,7 @@ impl Cluster {
     }
 
     /// Does one write, or refuses it.
-    pub fn write(&mut self, write: &Write) -> Result<(), Outrun> {
+    pub fn write(&mut self, write: &Write) -> Result<Done, Outrun> {
         match write {
             Write::CreateService { attempt } => {
                 if self.services.iter().any(|(n, _)| n == attempt) {
@@ -351,6 +359,7 @@ impl Cluster {
                 if self.jobs.iter().any(|j| j.uid == *uid) {
                     return Err(Outrun);
                 }
+                return Ok(Done::Read);
             }
             Write::DeleteJob { uid, .. } => {
                 let gone_at = self.now + self.deletion;
@@ -363,7 +372,7 @@ impl Cluster {
                 Some((there, _)) => {
                     let same = there.artifact.digest == spec.artifact.digest
                         && there.inputs_digest == spec.inputs_digest;
-                    return if same { Ok(()) } else { Err(Outrun) };
+                    return if same { Ok(Done::Read) } else { Err(Outrun) };
                 }
                 None => {
                     self.versions.insert(name.clone(), ((**spec).clone(), ModelVersionStatus::default()));
@@ -372,10 +381,14 @@ impl Cluster {
             Write::VersionStatus { name, news } => {
                 let now = at(self.now);
                 let Some((_, status)) = self.versions.get_mut(name) else { return Err(Outrun) };
-                *status = record(status, news, Some(1), now);
+                let told = record(status, news, Some(1), now);
+                if told == *status {
+                    return Ok(Done::Read);
+                }
+                *status = told;
             }
         }
-        Ok(())
+        Ok(Done::Wrote)
     }
 
     fn create(&mut self, child: Child, nodes: i32, evaluation: Option<EvaluationJob>) -> Result<(), Outrun> {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use serin_api::{ModelVersionStatus, TrainingRunSpec, TrainingRunStatus};
 use serin_engine::training::{Child, Input, Plan, World, Write, decide, inputs};
 
-use cluster::{Cluster, Judge, Program, hex};
+use cluster::{Cluster, Done, Judge, Outrun, Program, hex};
 
 pub const NAME: &str = "wine-7";
 pub const UID: &str = "0d5f4f0e-0000-4000-8000-000000000007";
@@ -59,7 +59,6 @@ pub enum Event {
 pub struct Effect {
     pub at: i64,
     pub text: String,
-    pub status: bool,
 }
 
 #[derive(Clone)]
@@ -203,7 +202,7 @@ impl Sim {
     }
 
     pub fn play(&mut self, event: Event) {
-        self.effects.push(Effect { at: self.cluster.now, text: format!("-- {event:?}"), status: false });
+        self.effects.push(Effect { at: self.cluster.now, text: format!("-- {event:?}") });
         match event {
             Event::Suspend(suspend) => self.change(|s| s.suspend = suspend),
             Event::Edit(edit) => self.change(edit),
@@ -275,19 +274,24 @@ impl Sim {
         }
         for write in &plan.writes {
             check::write(self, write, stale);
-            if self.cluster.write(write).is_err() {
-                assert!(stale, "refused: {write:?}\n{}", self.log());
-                return;
-            }
-            if !matches!(write, Write::ConfirmAbsent { .. }) && self.count(describe(write), false) {
-                return;
+            match self.cluster.write(write) {
+                Err(Outrun) => {
+                    assert!(stale, "refused: {write:?}\n{}", self.log());
+                    return;
+                }
+                Ok(Done::Read) => {}
+                Ok(Done::Wrote) => {
+                    if self.count(describe(write)) {
+                        return;
+                    }
+                }
             }
         }
         if plan.status != self.status {
             check::status(self, &plan.status);
             let text = summary(&plan.status);
             self.status = wire(&plan.status);
-            if self.count(text, true) {
+            if self.count(text) {
                 return;
             }
         }
@@ -309,8 +313,8 @@ impl Sim {
     }
 
     /// Notes an effect; `true` if the operator dies right after it.
-    fn count(&mut self, text: String, status: bool) -> bool {
-        self.effects.push(Effect { at: self.cluster.now, text, status });
+    fn count(&mut self, text: String) -> bool {
+        self.effects.push(Effect { at: self.cluster.now, text });
         let at_once = self.effects.iter().rev().take_while(|e| e.at == self.cluster.now).count();
         assert!(at_once < WRITES_AT_ONCE, "writes in circles\n{}", self.log());
         let done = self.done();

@@ -150,7 +150,7 @@ pub fn all() -> Vec<Script> {
     };
     let judges = |name, edit, judges: &[Judge]| {
         let events = vec![(0, Judges(judges.to_vec()))];
-        Script { name, edit, events, end: 3000 }
+        Script { name, edit, events, end: 2000 }
     };
     let old = |inputs, bytes| (0, Version("wine-old", inputs, bytes));
     let same = old(Some("0.1"), 'b');
@@ -220,7 +220,13 @@ pub fn all() -> Vec<Script> {
         story(
             "a dead node",
             gang,
-            &[(0, DeletionTakes(600)), (30, Suspend(true)), (40, Suspend(false)), (900, DeletionTakes(2))],
+            &[
+                (0, Programs(vec![Hangs, Good])),
+                (0, DeletionTakes(600)),
+                (30, Suspend(true)),
+                (40, Suspend(false)),
+                (900, DeletionTakes(2)),
+            ],
         ),
         judges("low score", as_it_is, &[Scores(0.4)]),
         judges("judge crashes once", as_it_is, &[Judge::Exit(1), Scores(0.9)]),
