@@ -150,3 +150,51 @@ fn remove<C: Child>(map: &mut BTreeMap<OwnerKey, Vec<C::View>>, owner: &OwnerKey
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{children::SlimRank, owner::OwnerKind};
+    use serde_json::json;
+
+    fn pod(name: &str, run: &str, uid: &str) -> SlimRank {
+        serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": name, "namespace": "ns", "uid": format!("uid-{name}"),
+                "labels": {"serin.dev/training-run": run, "serin.dev/run-uid": uid},
+            },
+        }))
+        .unwrap()
+    }
+    fn owner(kind: OwnerKind, uid: &str) -> OwnerKey {
+        OwnerKey { kind, namespace: "ns".into(), name: "wine".into(), uid: uid.into() }
+    }
+
+    #[test]
+    fn children_of_an_owner_that_needs_none_are_let_go() {
+        let index: Index<SlimRank> = Index::default();
+        let (one, over) = (owner(OwnerKind::TrainingRun, "1"), owner(OwnerKind::TrainingRun, "2"));
+        let wanted = |o: &OwnerKey| o.uid != "2";
+        assert_eq!(index.take(Event::Apply(pod("a", "wine", "1")), wanted), std::slice::from_ref(&one));
+        assert_eq!(index.take(Event::Apply(pod("b", "wine", "2")), wanted), []);
+        index.take(Event::Init, wanted);
+        index.take(Event::InitApply(pod("a", "wine", "1")), wanted);
+        index.take(Event::InitApply(pod("b", "wine", "2")), wanted);
+        assert_eq!(index.take(Event::InitDone, wanted), []);
+        assert_eq!((index.of(&one).len(), index.of(&over).len()), (1, 0));
+        index.forget(&one);
+        assert!(index.of(&one).is_empty());
+    }
+
+    #[test]
+    fn a_namesake_is_of_the_same_kind_and_name() {
+        let index: Index<SlimRank> = Index::default();
+        index.take(Event::Apply(pod("a", "wine", "1")), |_| true);
+        assert!(!index.has_namesake(&owner(OwnerKind::TrainingRun, "1")));
+        assert!(index.has_namesake(&owner(OwnerKind::TrainingRun, "2")));
+        assert!(!index.has_namesake(&owner(OwnerKind::ModelDeployment, "2")));
+        assert!(index.belongs_to_namesake(&owner(OwnerKind::TrainingRun, "2"), "a"));
+        assert!(!index.belongs_to_namesake(&owner(OwnerKind::TrainingRun, "2"), "b"));
+    }
+}

@@ -21,7 +21,7 @@ pub enum RunObject {
     /// It goes on.
     Live(Arc<TrainingRun>),
     /// Anything else; of the metadata only the identity is kept.
-    Stub(ObjectMeta, Stub),
+    Stub(Box<ObjectMeta>, Stub),
 }
 
 /// Why a run is not kept whole.
@@ -46,7 +46,7 @@ pub struct Over {
 
 fn of(mut run: TrainingRun) -> RunObject {
     if run.spec.managed_by.as_deref().is_some_and(|m| m != MANAGER) {
-        return RunObject::Stub(identity(&run.metadata), Stub::Foreign);
+        return RunObject::Stub(Box::new(identity(&run.metadata)), Stub::Foreign);
     }
     if let Some(status) = &run.status
         && let Some(completion) = &status.completion
@@ -56,7 +56,7 @@ fn of(mut run: TrainingRun) -> RunObject {
             jobs_go_at: completion.at.checked_add_signed(kept).unwrap_or(DateTime::<Utc>::MAX_UTC),
             lags: status.observed_generation != run.metadata.generation,
         };
-        return RunObject::Stub(identity(&run.metadata), Stub::Over(over));
+        return RunObject::Stub(Box::new(identity(&run.metadata)), Stub::Over(over));
     }
     // `kubectl apply` keeps a second copy of the spec in here.
     run.metadata.annotations = None;
@@ -94,7 +94,9 @@ impl<'de> Deserialize<'de> for RunObject {
         let DeserializeGuard(read) = DeserializeGuard::<TrainingRun>::deserialize(deserializer)?;
         Ok(match read {
             Ok(run) => of(run),
-            Err(invalid) => Self::Stub(identity(&invalid.metadata), Stub::Unreadable(invalid.error.into())),
+            Err(invalid) => {
+                Self::Stub(Box::new(identity(&invalid.metadata)), Stub::Unreadable(invalid.error.into()))
+            }
         })
     }
 }
