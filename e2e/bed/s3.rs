@@ -49,9 +49,9 @@ pub fn start(state: &State) -> Result<(), Error> {
         return Ok(());
     };
     for bucket in BUCKETS {
-        files::make_dir(&state.path("s3").join(bucket))?;
+        files::make_dir(&state.path("s3/buckets").join(bucket))?;
     }
-    files::make_dir(&state.path("s3-metadata"))?;
+    files::make_dir(&state.path("s3/metadata"))?;
     let access = access(state);
     state.place().start(&Process {
         name: "versitygw",
@@ -63,8 +63,8 @@ pub fn start(state: &State) -> Result<(), Error> {
             "--quiet",
             "posix",
             // Not every file system keeps what it would else write into extended attributes.
-            &format!("--sidecar={}", state.text("s3-metadata")),
-            &state.text("s3"),
+            &format!("--sidecar={}", state.text("s3/metadata")),
+            &state.text("s3/buckets"),
         ]
         .map(str::to_owned)
         .into(),
