@@ -3,7 +3,7 @@
 
 use crate::{HistogramPod, MeanPod, Sample};
 
-/// How long a pod is young: until it is so old, or has answered so many requests, whichever is first.
+/// How long a pod is young: until it is so old, or one of its series has counted so many requests, whichever is first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WarmUp {
     /// Age, milliseconds.
