@@ -1,4 +1,5 @@
 //! Fetching against real sockets and files.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,5 +1,6 @@
 //! The program itself, as process around other processes: signals, orphans, exit codes, messages, and whole trainings
 //! and evaluations from `prepare` to the result.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 mod kit;
 

@@ -1,4 +1,5 @@
 //! Object stores: fetching from them and publishing to them, while they are slow, broken, forbidding or full.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 mod kit;
 
@@ -47,7 +48,7 @@ impl Bench {
             source: Source::parse(uri, &self.claims()).unwrap(),
             digest: digest(expected).parse().unwrap(),
             output: self.root.at("model/weights.bin"),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             patience: self.stores.patience,
             stores: Arc::clone(&self.stores),
             ..Request::default()
@@ -143,7 +144,7 @@ async fn the_next_run_goes_on_where_the_last_one_gave_up() {
     let mut request = bench.request("s3://models/m", &model);
     request.patience.first_pause = Duration::from_millis(100);
     bench.server.fail(Method::GET, "m", 1, Fault::Slow(Duration::from_millis(1)));
-    bench.server.fail(Method::GET, "m", 1000, Fault::Slow(Duration::from_secs(60)));
+    bench.server.fail(Method::GET, "m", 1000, Fault::Slow(Duration::from_mins(1)));
     request.timeout = Duration::from_secs(2);
     let error = fetch(&request).await.unwrap_err();
     assert_eq!(error.exit_code(), 5, "{error}");
@@ -151,7 +152,7 @@ async fn the_next_run_goes_on_where_the_last_one_gave_up() {
     bench.server.heal();
     bench.server.seen();
 
-    request.timeout = Duration::from_secs(60);
+    request.timeout = Duration::from_mins(1);
     fetch(&request).await.unwrap();
     assert!(bench.fetched() == model);
     let seen = bench.server.seen();
@@ -294,7 +295,7 @@ async fn a_cache_saves_the_transfer_and_is_not_trusted() {
     request.cache = Some(bench.root.at("cache"));
     fetch(&request).await.unwrap();
     let cached = format!("sha256/{}", &digest(&model)["sha256:".len()..]);
-    assert_eq!(files(&bench.root.at("cache")), [cached.clone()]);
+    assert_eq!(files(&bench.root.at("cache")), std::slice::from_ref(&cached));
     bench.server.seen();
 
     request.output = bench.root.at("model/second.bin");

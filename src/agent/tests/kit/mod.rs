@@ -68,7 +68,7 @@ pub fn files(folder: &Path) -> Vec<String> {
 
 /// Waits until something is so, and says what, if it never is.
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(found) = probe() {
             return found;

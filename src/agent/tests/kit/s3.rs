@@ -136,7 +136,7 @@ async fn answer(State(server): State<S3>, request: Request) -> Response {
         Method::GET | Method::HEAD => contents.read(&path, &range, fault),
         Method::PUT | Method::POST if has_body_fault(fault) => broken(Bytes::new()),
         Method::PUT => contents.write(path, &query, &parts.headers, body),
-        Method::POST => contents.multipart(path, &query),
+        Method::POST => contents.multipart(&path, &query),
         Method::DELETE => {
             if let Some(id) = value(&query, "uploadId") {
                 contents.uploads.remove(&id);
@@ -199,7 +199,7 @@ impl Contents {
         ([("etag", etag)], "").into_response()
     }
 
-    fn multipart(&mut self, path: String, query: &str) -> Response {
+    fn multipart(&mut self, path: &str, query: &str) -> Response {
         let Some(id) = value(query, "uploadId") else {
             let id = format!("upload-{}", self.seen.len());
             self.uploads.insert(id.clone(), BTreeMap::new());
@@ -213,7 +213,7 @@ impl Contents {
         let Some(parts) = self.uploads.remove(&id) else { return error(404, "NoSuchUpload") };
         assert!(parts.keys().copied().eq(1..=parts.len()), "parts are missing: {:?}", parts.keys());
         let body: Vec<u8> = parts.into_values().flatten().collect();
-        self.objects.insert(path.clone(), (body.into(), SystemTime::now()));
+        self.objects.insert(path.to_owned(), (body.into(), SystemTime::now()));
         format!(
             "<CompleteMultipartUploadResult><Key>{path}</Key><ETag>&quot;whole&quot;</ETag>\
              </CompleteMultipartUploadResult>"
