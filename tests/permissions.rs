@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use serde_json::{Value, json};
-use serin_api::ModelDeployment;
 use serin_api::conditions::Type;
+use serin_api::{ModelDeployment, RunPhase, RunResult};
 use serin_engine::revision;
 use serin_tests::{
     Behaviour, Call, Change as _, Told as _, Trouble, World, fixtures, identity, manifests, wine,
@@ -19,7 +19,7 @@ type Rule = (String, String, String);
 
 /// Granted but never seen in a request: only an admission plugin asks for it, on behalf of a request of ours.
 fn asked_by_admission(rule: &Rule) -> bool {
-    rule.1 == "modeldeployments/finalizers" && rule.2 == "update"
+    matches!(rule.1.as_str(), "modeldeployments/finalizers" | "trainingruns/finalizers") && rule.2 == "update"
 }
 
 fn granted() -> BTreeSet<Rule> {
@@ -116,6 +116,15 @@ async fn no_right_is_missing_and_none_is_unused() {
         world.prometheus.trouble(Trouble::None);
         world.until_model("fig", "the metrics are back", 20, metrics).await;
     }
+    // A training of two pods whose Job somebody deletes: looked for, made again, judged, recorded, cleared away.
+    world.kubelet.fate(image("trainer").number(1), Fate::Runs);
+    world.train(&run().nodes(2).with("/retention", json!({"jobsSeconds": 0}))).await;
+    world.until_run(RUN, "it runs", 60, |run| run.phase() == Some(RunPhase::Running)).await;
+    world.jobs().delete("fit-a1", &DeleteParams::background()).await.unwrap();
+    let trained = world.until_run(RUN, "it has ended", 60, |run| run.end().is_some()).await;
+    world.assert(trained.ended(RunResult::Succeeded), &format!("{:?}", trained.end()));
+    world.until("its Jobs are cleared away", 30, |now| now.jobs_of(RUN).is_empty()).await;
+    world.until("and its Services", 30, |now| now.get("Service", "fit-a2").is_none()).await;
     world.settled(Duration::from_secs(3)).await;
 
     let (granted, used) = (granted(), used(&world.proxy.calls().all()));

@@ -20,6 +20,8 @@ fn besides_the_version(cost: &Cost) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_is_trained_judged_and_recorded_within_its_budget_of_writes() {
     let world = World::start().await;
+    world.until("its watches are open", 20, |_| world.cost_since(0).watches >= 5).await;
+    world.settled(Duration::from_secs(1)).await;
     let mark = world.proxy.calls().mark();
     let run = world.trained(&run()).await;
     assert_eq!(run.end(), Some((RunResult::Succeeded, "VersionRecorded".to_owned())));
@@ -330,7 +332,8 @@ async fn version_is_proven_by_training_it_again() {
 async fn candidate_must_beat_the_champion_on_the_same_data() {
     let world = World::start().await;
     world.record(&imported("wine-old")).await;
-    let better = json!({"metrics": [{"name": "accuracy", "minImprovement": "0.05"}]});
+    let metrics = json!([{"name": "accuracy", "minImprovement": "0.05"}]);
+    let better = json!({"metrics": metrics, "whenNoChampion": "Reject"});
     let against = |name: &str, seed: &str, champion: &str| {
         run().called(name).seed(seed).gate(better.clone()).with("/evaluation/champion", json!(champion))
     };
@@ -365,9 +368,11 @@ async fn candidate_must_beat_the_champion_on_the_same_data() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_champion_absolute_floors_decide_or_nothing_passes() {
     let world = World::start().await;
-    let relative = json!({"metrics": [{"name": "accuracy", "minImprovement": "0.01"}]});
-    let first = world.trained(&run().called("relative").gate(relative)).await;
-    world.assert(first.ended(RunResult::Failed), &format!("nothing to compare with: {:?}", first.end()));
+    // A gate that could only compare would let the first version pass unjudged.
+    let relative = run().gate(json!({"metrics": [{"name": "accuracy", "minImprovement": "0.01"}]}));
+    let refused = world.try_apply_raw(&serde_json::to_value(relative).unwrap()).await;
+    let Err(kube::Error::Api(status)) = refused else { panic!("it was taken") };
+    assert!(status.message.contains("whenNoChampion"), "{}", status.message);
     let reject = json!({"metrics": [{"name": "accuracy", "min": "0.5"}], "whenNoChampion": "Reject"});
     let second = world.trained(&run().called("reject").seed("2").gate(reject)).await;
     assert_eq!(second.end(), Some((RunResult::Failed, "ChampionUnavailable".to_owned())));

@@ -8,7 +8,9 @@ use serde_json::json;
 use serin_api::conditions::Type;
 use serin_api::{ModelDeployment, ModelVersion, Outcome, Role, conditions, labels};
 use serin_tests::runs::imported;
-use serin_tests::{Call, Change as _, Fault, Load, NAME, RunTold as _, Told as _, World, run, wine};
+use serin_tests::{
+    Call, Change as _, Fault, Load, NAME, RunTold as _, Told as _, Vary as _, World, run, wine,
+};
 
 /// `wine` with the server image of `version`, which is how the kubelet and Prometheus tell versions apart, and its model
 /// from a ModelVersion.
@@ -73,8 +75,9 @@ async fn version_that_comes_later_is_waited_for_and_then_served() {
         deployment.contains(&version.spec.artifact.digest.0),
         "the digest of the version is what is fetched"
     );
-    let version = until_version(&world, "wine-one", "it is in use", |v| has(v, Type::InUse)).await;
-    assert_eq!(roles(&version), [(NAME.to_owned(), Role::Stable)]);
+    let stable = |v: &ModelVersion| roles(v) == [(NAME.to_owned(), Role::Stable)];
+    let version = until_version(&world, "wine-one", "it says who serves it", stable).await;
+    assert!(has(&version, Type::InUse));
     assert_eq!(outcomes(&version)[0].0, Outcome::Deployed);
     world.check_invariants();
 }
@@ -200,9 +203,9 @@ async fn what_was_trained_is_served_and_is_the_next_ones_champion() {
     world.apply(&named("v1", &first)).await;
     world.until_model(NAME, "the first serves", 60, |m| m.serves(&first)).await;
     until_version(&world, &first, "it serves", |v| !roles(v).is_empty()).await;
-    let better = json!({"metrics": [{"name": "accuracy", "minImprovement": "0.05"}]});
-    let second = serin_tests::Vary::seed(serin_tests::Vary::called(run(), "next"), "8");
-    let second = world.trained(&serin_tests::Vary::gate(second, better)).await;
+    let metrics = json!([{"name": "accuracy", "minImprovement": "0.05"}]);
+    let better = json!({"metrics": metrics, "whenNoChampion": "Reject"});
+    let second = world.trained(&run().called("next").seed("8").gate(better)).await;
     let champion = second.status.as_ref().unwrap().evaluation.as_ref().unwrap().champion.clone().unwrap();
     assert_eq!(champion.version, first);
     let second = second.version().unwrap().to_owned();

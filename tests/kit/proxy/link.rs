@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use futures::{StreamExt as _, stream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// How the connection is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,15 +41,32 @@ impl Link {
 
     /// The body of a watch, late, until the connection is cut.
     pub(super) fn carry(&self, body: Body) -> Body {
-        let state = (body.into_data_stream(), self.0.subscribe());
+        // Each change has its own moment: what comes together is late together.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut cut = self.0.subscribe();
+        tokio::spawn(async move {
+            let mut chunks = body.into_data_stream();
+            loop {
+                let chunk = tokio::select! {
+                    chunk = chunks.next() => chunk,
+                    _ = cut.wait_for(|state| state.cut) => None,
+                    () = sender.closed() => None,
+                };
+                let Some(chunk) = chunk else { return };
+                if sender.send((Instant::now(), chunk)).is_err() {
+                    return;
+                }
+            }
+        });
+        let state = (receiver, self.0.subscribe());
         Body::from_stream(stream::unfold(state, |(mut chunks, mut link)| async move {
-            let chunk: Option<Result<Bytes, _>> = tokio::select! {
-                chunk = chunks.next() => chunk,
-                _ = link.wait_for(|state| state.cut) => None,
+            let (came, chunk) = tokio::select! {
+                chunk = chunks.recv() => chunk?,
+                _ = link.wait_for(|state| state.cut) => return None,
             };
             let lag = link.borrow().lag;
-            tokio::time::sleep(lag).await;
-            Some((chunk?, (chunks, link)))
+            tokio::time::sleep_until(came + lag).await;
+            Some((chunk, (chunks, link)))
         }))
     }
 }
