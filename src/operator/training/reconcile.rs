@@ -58,8 +58,8 @@ async fn whole(ctx: &Context, run: &TrainingRun) -> Result<Action, Error> {
     Ok(again(applied, plan.recheck, ctx.taken.any(&object.owner), &object.owner.uid))
 }
 
-/// Between two looks at a run that is over and whose Jobs are going.
-const GOING: Duration = Duration::from_mins(1);
+/// Until the next look, from the caches, at a run that is over and had something left to do.
+const GOING: Duration = Duration::from_secs(5);
 
 /// What is left to do for a run that is over: its Jobs go in time, and its status speaks of the latest generation. For
 /// that the run itself is read again; until then nothing is.
@@ -72,7 +72,8 @@ async fn rest(ctx: &Context, object: &RunObject, meta: &ObjectMeta, over: &Over)
         return Ok(Action::requeue(CACHE_LAG));
     }
     let jobs: Vec<_> = ctx.jobs.of(&owner).into_iter().filter_map(JobView::observed).collect();
-    let services = ctx.rendezvous.of(&owner);
+    let services: Vec<_> =
+        ctx.rendezvous.of(&owner).into_iter().filter_map(RendezvousView::observed).collect();
     let now = whole_seconds(Utc::now());
     let is_due = now >= over.jobs_go_at;
     let is_over = |attempt: i32| {
@@ -81,14 +82,11 @@ async fn rest(ctx: &Context, object: &RunObject, meta: &ObjectMeta, over: &Over)
     };
     let something = over.lags
         || jobs.iter().any(|job| !job.deleting && (is_due || job.end.is_none()))
-        || services
-            .into_iter()
-            .filter_map(RendezvousView::observed)
-            .any(|s| !s.deleting && is_over(s.attempt));
+        || is_due && services.iter().any(|s| !s.deleting && is_over(s.attempt));
     if !something {
-        let wait = (over.jobs_go_at - now).to_std();
-        return Ok(match wait {
-            Ok(wait) if !is_due && !jobs.is_empty() => Action::requeue(wait),
+        let left = (over.jobs_go_at - now).to_std();
+        return Ok(match left {
+            Ok(left) if !is_due && !(jobs.is_empty() && services.is_empty()) => Action::requeue(left),
             _ => Action::await_change(),
         });
     }
