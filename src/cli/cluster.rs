@@ -17,7 +17,7 @@ const PAGE: u32 = 500;
 
 /// Which cluster and namespace; as kubectl's own flags.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Flags {
     /// Namespace; without it the context's own.
     #[arg(short, long)]
     namespace: Option<String>,
@@ -35,14 +35,12 @@ pub struct Cluster {
     pub namespace: String,
 }
 
-impl Args {
+impl Flags {
     /// Connects; nothing is sent yet.
     pub async fn connect(&self) -> Result<Cluster, Failure> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let config = match (&self.kubeconfig, &self.context) {
-            (Some(file), _) => {
-                Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await?
-            }
+            (Some(file), _) => Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await?,
             (None, Some(_)) => Config::from_kubeconfig(&options).await?,
             (None, None) => Config::infer().await?,
         };
@@ -75,10 +73,9 @@ impl Cluster {
         let mut all = Vec::new();
         let mut page = ListParams::default().limit(PAGE);
         loop {
-            let list = api
-                .list(&page)
-                .await
-                .map_err(|error| format!("{} in namespace {}: {}", K::plural(&()), self.namespace, line(&error)))?;
+            let list = api.list(&page).await.map_err(|error| {
+                format!("{} in namespace {}: {}", K::plural(&()), self.namespace, line(&error))
+            })?;
             all.extend(list.items.into_iter().filter_map(|guard| guard.0.ok()));
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),

@@ -12,7 +12,7 @@ pub struct Args {
     /// Name of the ModelVersion.
     name: String,
     #[command(flatten)]
-    cluster: cluster::Args,
+    cluster: cluster::Flags,
     /// Form of the answer.
     #[arg(short, long, value_enum, default_value_t = Form::Tree)]
     output: Form,

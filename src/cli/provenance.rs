@@ -11,7 +11,7 @@ pub struct Args {
     /// Name of the ModelVersion.
     name: String,
     #[command(flatten)]
-    cluster: cluster::Args,
+    cluster: cluster::Flags,
 }
 
 /// Prints the statement.

@@ -106,15 +106,15 @@ fn dependencies(build: &Build) -> Vec<Value> {
         all.push(image(&inputs.image));
     }
     all.extend(build.run.images.iter().map(|seen| image(seen)));
-    all.extend(inputs.datasets.iter().map(
-        |d| json!({"name": format!("datasets/{}", d.name), "uri": d.uri, "digest": digest(&d.digest)}),
-    ));
+    all.extend(
+        inputs.datasets.iter().map(
+            |d| json!({"name": format!("datasets/{}", d.name), "uri": d.uri, "digest": digest(&d.digest)}),
+        ),
+    );
     if let Some(base) = &inputs.base_model {
         let mut annotations = Map::new();
         annotations.extend(base.version.iter().map(|v| ("serin_modelVersion".to_owned(), json!(v))));
-        all.push(
-            json!({"name": "baseModel", "digest": digest(&base.digest), "annotations": annotations}),
-        );
+        all.push(json!({"name": "baseModel", "digest": digest(&base.digest), "annotations": annotations}));
     }
     all
 }

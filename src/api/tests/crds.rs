@@ -155,7 +155,7 @@ fn everything_that_a_user_writes_is_bounded() {
                 Some("string") => has(&["maxLength"]) || has(&["pattern"]) || has(&["enum"]),
                 Some("array") => has(&["maxItems"]),
                 Some("boolean") => true,
-            Some("integer") => has(&["minimum", "maximum"]),
+                Some("integer") => has(&["minimum", "maximum"]),
                 Some("object") => has(&["properties"]) || has(&["maxProperties", "additionalProperties"]),
                 _ => false,
             };

@@ -9,13 +9,13 @@ pub(super) fn digest(field: &str, digest: &Digest) -> Result<(), String> {
     Err(format!("{field} {:?} must be sha256: and 64 hexadecimal digits", digest.0))
 }
 
-pub(super) fn range<T: PartialOrd + std::fmt::Display>(
+pub(super) fn range<T: PartialOrd + Copy + std::fmt::Display>(
     field: &str,
     value: T,
     min: T,
     max: T,
 ) -> Result<(), String> {
-    if (&min..=&max).contains(&&value) {
+    if (min..=max).contains(&value) {
         Ok(())
     } else {
         Err(format!("{field} {value} is not between {min} and {max}"))

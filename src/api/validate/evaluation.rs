@@ -36,7 +36,7 @@ fn gate(gate: &Gate) -> Result<(), String> {
                 "{of} must say what it has to reach: min, max, minImprovement or maxRegression"
             ));
         }
-        bounds(&of, &m.min, &m.max, &m.max_regression)?;
+        bounds(&of, m.min.as_deref(), m.max.as_deref(), m.max_regression.as_deref())?;
         decimal(&format!("{of}: minImprovement"), m.min_improvement.as_deref())?;
     }
     for (i, s) in gate.slices.iter().enumerate() {
@@ -49,7 +49,7 @@ fn gate(gate: &Gate) -> Result<(), String> {
         if s.min.is_none() && s.max.is_none() && s.max_regression.is_none() {
             return Err(format!("{of} must say what it has to reach: min, max or maxRegression"));
         }
-        bounds(&of, &s.min, &s.max, &s.max_regression)?;
+        bounds(&of, s.min.as_deref(), s.max.as_deref(), s.max_regression.as_deref())?;
     }
     absolute(gate)?;
     match gate.require_level {
@@ -77,18 +77,18 @@ fn absolute(gate: &Gate) -> Result<(), String> {
 
 fn bounds(
     of: &str,
-    min: &Option<String>,
-    max: &Option<String>,
-    max_regression: &Option<String>,
+    min: Option<&str>,
+    max: Option<&str>,
+    max_regression: Option<&str>,
 ) -> Result<(), String> {
-    let least = decimal(&format!("{of}: min"), min.as_deref())?;
-    let most = decimal(&format!("{of}: max"), max.as_deref())?;
+    let least = decimal(&format!("{of}: min"), min)?;
+    let most = decimal(&format!("{of}: max"), max)?;
     if let (Some(least), Some(most)) = (least, most)
         && least > most
     {
         return Err(format!("{of}: no value can be at least {least} and at most {most}"));
     }
-    match decimal(&format!("{of}: maxRegression"), max_regression.as_deref())? {
+    match decimal(&format!("{of}: maxRegression"), max_regression)? {
         Some(most) if most < 0.0 => Err(format!(
             "{of}: maxRegression {most} is below zero; what must be better is asked for with minImprovement"
         )),

@@ -122,7 +122,8 @@ fn refused(output: &Output) -> String {
 #[test]
 fn provenance_is_a_statement() {
     let cluster = Cluster::new();
-    let statement: Value = serde_json::from_str(&said(&cluster.ask(&["provenance", "wine-5f3a9c21d0"]))).unwrap();
+    let statement: Value =
+        serde_json::from_str(&said(&cluster.ask(&["provenance", "wine-5f3a9c21d0"]))).unwrap();
     assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
     assert_eq!(statement["subject"][0]["digest"]["sha256"], DIGEST.strip_prefix("sha256:").unwrap());
     assert_eq!(
@@ -138,7 +139,8 @@ fn lineage_is_a_tree_without_colours_in_a_pipe() {
     assert!(text.starts_with("wine-5f3a9c21d0 (Trained) sha256:2c26b46b68ff…\n"), "{text}");
     assert!(text.contains("└─ parent wine-bought (Imported)"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
-    let tree: Value = serde_json::from_str(&said(&cluster.ask(&["lineage", "wine-5f3a9c21d0", "-o", "json"]))).unwrap();
+    let tree: Value =
+        serde_json::from_str(&said(&cluster.ask(&["lineage", "wine-5f3a9c21d0", "-o", "json"]))).unwrap();
     assert_eq!(tree["kind"], "version");
 }
 
@@ -152,7 +154,9 @@ fn what_is_not_there_is_said_in_one_line() {
         );
     }
     // The namespace comes from the context, unless it is named.
-    assert!(refused(&cluster.ask(&["lineage", "wine-bought", "--context", "other"])).contains("namespace attic"));
+    assert!(
+        refused(&cluster.ask(&["lineage", "wine-bought", "--context", "other"])).contains("namespace attic")
+    );
     assert!(refused(&cluster.ask(&["lineage", "secret"])).contains("is forbidden"));
     assert!(refused(&cluster.ask(&["lineage", "x", "--context", "nobody"])).contains("nobody"));
 }
@@ -163,5 +167,7 @@ fn kubectl_finds_it_under_another_name() {
     let cluster = Cluster::new();
     let plugin = cluster.folder.path().join("kubectl-serin");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_serin"), &plugin).unwrap();
-    assert!(said(&cluster.ask_as(&plugin, &["lineage", "wine-bought"])).starts_with("wine-bought (Imported)"));
+    assert!(
+        said(&cluster.ask_as(&plugin, &["lineage", "wine-bought"])).starts_with("wine-bought (Imported)")
+    );
 }

@@ -59,7 +59,9 @@ pub(super) fn deployments(version: &ModelVersion, namespace: Namespace<'_>) -> V
     let recorded = status(version).map(|s| s.deployments.as_slice()).unwrap_or_default();
     let mut all: Vec<Node> = recorded
         .iter()
-        .map(|d| Node::new("deployment", format!("{} {:?} since {}", d.name, d.role, time(d.since))).toned(true))
+        .map(|d| {
+            Node::new("deployment", format!("{} {:?} since {}", d.name, d.role, time(d.since))).toned(true)
+        })
         .collect();
     for deployment in namespace.deployments {
         let its = deployment.metadata.name.as_deref().unwrap_or_default();
@@ -91,7 +93,8 @@ pub(super) fn outcomes(version: &ModelVersion) -> Vec<Node> {
     let all = status(version).map(|s| s.outcomes.as_slice()).unwrap_or_default();
     all.iter()
         .map(|o| {
-            let text = format!("{} {:?} in {} ({}): {}", time(o.at), o.result, o.deployment, o.reason, o.message);
+            let text =
+                format!("{} {:?} in {} ({}): {}", time(o.at), o.result, o.deployment, o.reason, o.message);
             let node = Node::new("outcome", text);
             match o.result {
                 Outcome::Promoted => node.toned(true),

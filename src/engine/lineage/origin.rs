@@ -26,7 +26,10 @@ pub(super) fn inputs(version: &ModelVersion, namespace: Namespace<'_>) -> Vec<No
     let seen = build.run.images.iter().filter(|seen| **seen != inputs.image);
     all.push(Node::new("image", inputs.image.clone()).with(seen.map(|i| Node::new("resolved", i.clone()))));
     all.extend(
-        inputs.datasets.iter().map(|d| Node::new("data", format!("{} {} {}", d.name, d.uri, short(&d.digest)))),
+        inputs
+            .datasets
+            .iter()
+            .map(|d| Node::new("data", format!("{} {} {}", d.name, d.uri, short(&d.digest)))),
     );
     if let Some(base) = &inputs.base_model {
         let name = base.version.as_deref();

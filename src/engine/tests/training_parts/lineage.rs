@@ -9,7 +9,6 @@ use serin_engine::lineage::{
 
 use crate::support::{DATA, MODEL, UID, spec, version};
 
-
 fn run() -> TrainingRun {
     from_value(json!({
         "apiVersion": "serin.dev/v1alpha1", "kind": "TrainingRun",
@@ -106,8 +105,10 @@ fn a_namesake_is_another_run_and_a_reuse_is_shown() {
 
 #[test]
 fn a_circle_of_parents_ends() {
-    let a: ModelVersion = from_value(version(&[("/metadata/name", json!("a")), ("/spec/parent", json!("b"))])).unwrap();
-    let b: ModelVersion = from_value(version(&[("/metadata/name", json!("b")), ("/spec/parent", json!("a"))])).unwrap();
+    let a: ModelVersion =
+        from_value(version(&[("/metadata/name", json!("a")), ("/spec/parent", json!("b"))])).unwrap();
+    let b: ModelVersion =
+        from_value(version(&[("/metadata/name", json!("b")), ("/spec/parent", json!("a"))])).unwrap();
     let text = render(&tree(&a, &[], &[a.clone(), b]), Paint::Plain);
     assert!(text.ends_with("   └─ parent a …\n"), "{text}");
 }
@@ -115,7 +116,8 @@ fn a_circle_of_parents_ends() {
 #[test]
 fn texts_of_strangers_do_not_reach_the_terminal() {
     let evil = "red\u{1b}[2J\nfake line\u{7}";
-    let version: ModelVersion = from_value(version(&[("/spec/build/inputs/parameters/learning_rate", json!(evil))])).unwrap();
+    let version: ModelVersion =
+        from_value(version(&[("/spec/build/inputs/parameters/learning_rate", json!(evil))])).unwrap();
     let tree = tree(&version, &[], &[]);
     let text = render(&tree, Paint::Plain);
     assert!(!text.contains('\u{1b}') && !text.contains("\nfake"), "{text}");
@@ -130,6 +132,10 @@ fn programs_get_the_same_tree() {
     let json = tree(&version, &[run()], &[]).to_json();
     assert_eq!(json["kind"], "version");
     let kinds: Vec<_> = json["children"].as_array().unwrap().iter().map(|c| c["kind"].clone()).collect();
-    assert!(["artifact", "data", "run", "evaluation", "outcome", "parent"].iter().all(|k| kinds.contains(&json!(k))));
+    assert!(
+        ["artifact", "data", "run", "evaluation", "outcome", "parent"]
+            .iter()
+            .all(|k| kinds.contains(&json!(k)))
+    );
     assert!(json.to_string().contains(MODEL.get(7..19).unwrap()) && !DATA.is_empty());
 }

@@ -88,7 +88,10 @@ fn the_whole_statement() {
 fn required_fields_are_always_there() {
     let bare = of(&[
         ("/status", Value::Null),
-        ("/spec/build/inputs", json!({"image": "x", "command": ["x"], "nodes": 1, "processesPerNode": 1, "launcher": "Plain"})),
+        (
+            "/spec/build/inputs",
+            json!({"image": "x", "command": ["x"], "nodes": 1, "processesPerNode": 1, "launcher": "Plain"}),
+        ),
         ("/spec/build/run/images", json!([])),
         ("/spec/build/builder", json!("https://serin.dev/operator")),
     ]);
@@ -108,7 +111,10 @@ fn required_fields_are_always_there() {
     assert_eq!(dependencies, &[json!({"name": "image", "uri": "oci://x"})]);
     let parameters = |which: &str| bare["predicate"]["buildDefinition"][which].as_object().unwrap().clone();
     let internal = parameters("internalParameters");
-    assert!(parameters("externalParameters").keys().all(|key| !internal.contains_key(key)), "one name, two meanings");
+    assert!(
+        parameters("externalParameters").keys().all(|key| !internal.contains_key(key)),
+        "one name, two meanings"
+    );
 }
 
 #[test]
@@ -127,7 +133,10 @@ fn images_as_runtimes_report_them() {
         statement["predicate"]["buildDefinition"]["resolvedDependencies"][1].clone()
     };
     let docker = image(&format!("docker-pullable://train@{OTHER}"));
-    assert_eq!((&docker["uri"], &docker["digest"]["sha256"]), (&json!(format!("oci://train@{OTHER}")), &json!(hex(OTHER))));
+    assert_eq!(
+        (&docker["uri"], &docker["digest"]["sha256"]),
+        (&json!(format!("oci://train@{OTHER}")), &json!(hex(OTHER)))
+    );
     assert_eq!(image(OTHER), json!({"name": "image", "digest": {"sha256": hex(OTHER)}}));
     assert_eq!(image("train:1"), json!({"name": "image", "uri": "oci://train:1"}));
 }

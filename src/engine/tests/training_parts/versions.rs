@@ -15,7 +15,10 @@ use crate::support::{DATA, MODEL, OTHER, UID, digest, spec};
 fn digest_hash_and_name_of_a_known_spec_never_change() {
     let spec = spec(&[]);
     let inputs = inputs::of(&spec, None);
-    assert_eq!(inputs::digest(&inputs).0, "sha256:2f171250c8ecc6ad618324fa71ee85c3af92cc1dcb8665bbf2875e9983ed966d");
+    assert_eq!(
+        inputs::digest(&inputs).0,
+        "sha256:2f171250c8ecc6ad618324fa71ee85c3af92cc1dcb8665bbf2875e9983ed966d"
+    );
     assert_eq!(inputs::run_hash(&spec), "t1-ed5aa4a52c9a71af50ffb138a46704c8");
     assert_eq!(version::name("wine", &digest(MODEL), &digest(DATA)), "wine-9befc2576d");
 }
