@@ -20,7 +20,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, attempt: &Attempt) {
     let pods = d.world().pods_of(&attempt.job_uid);
     let Some(job) = job else {
         d.writes.push(Write::ConfirmAbsent { job: child.name(d.input.name), uid: attempt.job_uid.clone() });
-        let message = "its Job was deleted by somebody".to_owned();
+        let message = "its Job was deleted by somebody";
         return end(d, attempt, AttemptEnd::Disrupted, message, d.now(), &pods);
     };
     match &job.end {
@@ -35,15 +35,15 @@ pub(super) fn go_on(d: &mut Draft<'_>, attempt: &Attempt) {
                 disruption: attempt.message.as_deref(),
             };
             let (how, message) = classify::failure(reason, message, before, &pods);
-            return end(d, attempt, how, message, *at, &pods);
+            return end(d, attempt, how, &message, *at, &pods);
         }
         None => {}
     }
     if d.input.spec.suspend {
-        return end(d, attempt, AttemptEnd::Suspended, String::new(), d.now(), &pods);
+        return end(d, attempt, AttemptEnd::Suspended, "", d.now(), &pods);
     }
     if job.deleting {
-        let message = "its Job is being deleted by somebody".to_owned();
+        let message = "its Job is being deleted by somebody";
         return end(d, attempt, AttemptEnd::Disrupted, message, d.now(), &pods);
     }
     under_way(d, attempt, job, &pods);
@@ -85,7 +85,7 @@ fn under_way(d: &mut Draft<'_>, recorded: &Attempt, job: &ObservedJob, pods: &[&
     if let Some(left) = budget::left(d.input.spec.deadline_seconds, &d.status.spent) {
         let due = attempt.running_at.map(|since| since + Duration::seconds(left.max(0)));
         if left <= 0 || due.is_some_and(|due| due <= d.now()) {
-            let message = "its time is up (deadlineSeconds, all attempts together)".to_owned();
+            let message = "its time is up (deadlineSeconds, all attempts together)";
             return end(d, &attempt, AttemptEnd::DeadlineExceeded, message, d.now(), pods);
         }
         if let Some(due) = due {
@@ -104,7 +104,7 @@ fn under_way(d: &mut Draft<'_>, recorded: &Attempt, job: &ObservedJob, pods: &[&
         let due = job.started_at.unwrap_or(job.created_at) + Duration::seconds(seconds);
         if due <= d.now() {
             let message = format!("its pods did not all run within {seconds} s ({})", waiting.message);
-            return end(d, &attempt, AttemptEnd::NeverStarted, message, d.now(), pods);
+            return end(d, &attempt, AttemptEnd::NeverStarted, &message, d.now(), pods);
         }
         d.look_again_at(due);
     }
@@ -116,13 +116,11 @@ fn under_way(d: &mut Draft<'_>, recorded: &Attempt, job: &ObservedJob, pods: &[&
 
 /// Keeps the Service by which ranks find each other.
 fn service(d: &mut Draft<'_>, number: i32) -> bool {
-    match d.world().service(number) {
-        Some(service) => !service.deleting,
-        None => {
-            d.writes.push(Write::CreateService { attempt: number });
-            false
-        }
+    if let Some(service) = d.world().service(number) {
+        return !service.deleting;
     }
+    d.writes.push(Write::CreateService { attempt: number });
+    false
 }
 
 /// Since when all pods that it takes run.
@@ -162,14 +160,14 @@ fn complete(d: &mut Draft<'_>, attempt: &Attempt, at: DateTime<Utc>, pods: &[&Ob
     let left = pods.iter().filter(|pod| pod.index == 0 && pod.phase == PodPhase::Succeeded);
     let Some(word) = left.filter_map(|pod| pod.program.as_ref()).map(|end| &end.message).next() else {
         if !is_lagging(d, at) {
-            let message = "its pod was gone before its result was read".to_owned();
+            let message = "its pod was gone before its result was read";
             end(d, attempt, AttemptEnd::Disrupted, message, at, pods);
         }
         return;
     };
     match envelope::training(word, d.input.uid, attempt.number, &d.input.spec.output.uri) {
         Ok(result) => succeeded(d, attempt, at, pods, result),
-        Err(why) => end(d, attempt, AttemptEnd::ResultInvalid, why, at, pods),
+        Err(why) => end(d, attempt, AttemptEnd::ResultInvalid, &why, at, pods),
     }
 }
 
@@ -196,7 +194,7 @@ fn succeeded(
     };
     let mut attempt = attempt.clone();
     attempt.resumed_from = result.resumed_from;
-    close(d, attempt, AttemptEnd::Succeeded, String::new(), at, pods);
+    close(d, attempt, AttemptEnd::Succeeded, "", at, pods);
     d.status.output = Some(output.clone());
     judge::go_on(d, &output);
 }
@@ -206,11 +204,11 @@ fn end(
     d: &mut Draft<'_>,
     attempt: &Attempt,
     how: AttemptEnd,
-    message: String,
+    message: &str,
     at: DateTime<Utc>,
     pods: &[&ObservedPod],
 ) {
-    close(d, attempt.clone(), how, message.clone(), at, pods);
+    close(d, attempt.clone(), how, message, at, pods);
     let number = attempt.number;
     let reason = reason(how);
     let note = if message.is_empty() {
@@ -222,7 +220,10 @@ fn end(
     let spec = d.input.spec;
     match budget::after(how, number, &d.status.spent, &spec.retries, spec.deadline_seconds) {
         After::Nothing(reason) => {
-            let message = format!("attempt {number}: {message}");
+            let message = match message {
+                "" => format!("attempt {number} is the last that a run may have"),
+                said => format!("attempt {number}: {said}"),
+            };
             d.complete(RunResult::Failed, reason, message);
         }
         After::Another => {
@@ -237,7 +238,7 @@ fn close(
     d: &mut Draft<'_>,
     mut attempt: Attempt,
     how: AttemptEnd,
-    message: String,
+    message: &str,
     at: DateTime<Utc>,
     pods: &[&ObservedPod],
 ) {
@@ -251,7 +252,7 @@ fn close(
     remember_images(&mut attempt, pods);
     attempt.ended_at = Some(at);
     attempt.end = Some(how);
-    attempt.message = (!message.is_empty()).then_some(message);
+    attempt.message = (!message.is_empty()).then(|| message.to_owned());
     put(d, attempt);
 }
 

@@ -33,7 +33,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, output: &RunOutput) {
         return judged_again(d, judgement);
     }
     if d.input.spec.replay_of.is_some() {
-        return replayed(d, output, judgement);
+        return replayed(d, output, judgement.as_ref());
     }
     match judgement {
         Some(judgement) if !judgement.passed => {
@@ -128,7 +128,7 @@ fn usable<'a>(d: &Draft<'a>, name: &str) -> Result<&'a Arc<KnownVersion>, Unusab
 }
 
 /// A training again: its outcome is written to the version, and no other version is made.
-fn replayed(d: &mut Draft<'_>, output: &RunOutput, judgement: Option<EvaluationRecord>) {
+fn replayed(d: &mut Draft<'_>, output: &RunOutput, judgement: Option<&EvaluationRecord>) {
     let digest = d.status.inputs_digest.clone().unwrap_or_default();
     let version = match d.input.replayed(&digest) {
         Ok(Some(version)) => Arc::clone(version),
@@ -139,7 +139,7 @@ fn replayed(d: &mut Draft<'_>, output: &RunOutput, judgement: Option<EvaluationR
     let (outcome, message) = if version.files.digest == output.model.digest {
         (ReplayOutcome::Identical, format!("{name} was trained again, and the same bytes came out"))
     } else {
-        match &judgement {
+        match judgement {
             Some(judgement) if judgement.passed => (
                 ReplayOutcome::WithinTolerance,
                 format!("{name} was trained again, to other bytes within tolerance: {}", judgement.message),
@@ -155,7 +155,7 @@ fn replayed(d: &mut Draft<'_>, output: &RunOutput, judgement: Option<EvaluationR
         }
     };
     let ended = d.status.attempts.iter().find(|a| a.number == output.attempt).and_then(|a| a.ended_at);
-    let at = judgement.as_ref().map(|j| j.at).or(ended).unwrap_or(d.now());
+    let at = judgement.map(|j| j.at).or(ended).unwrap_or(d.now());
     let replay = Replay {
         run: d.input.name.to_owned(),
         uid: d.input.uid.to_owned(),

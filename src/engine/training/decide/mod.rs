@@ -30,7 +30,7 @@ use serin_api::{Attempt, Reason, RunPhase, TrainingRunSpec, TrainingRunStatus, v
 use super::{
     inputs,
     plan::{Plan, Write},
-    world::{Child, World},
+    world::{Child, ObservedJob, World},
 };
 use draft::Draft;
 
@@ -160,7 +160,7 @@ fn clear_away(d: &mut Draft<'_>) {
     for service in &d.world().services {
         let published = recorded.output.as_ref().is_some_and(|output| output.attempt == service.attempt);
         let ended = service.attempt <= recorded.attempt && open != Some(service.attempt) && !published;
-        let over = d.world().job(Child::Attempt(service.attempt)).is_none_or(|job| job.is_over());
+        let over = d.world().job(Child::Attempt(service.attempt)).is_none_or(ObservedJob::is_over);
         if ended && over && !service.deleting {
             d.writes.insert(0, Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
         }

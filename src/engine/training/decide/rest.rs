@@ -18,14 +18,16 @@ pub(super) fn keep(d: &mut Draft<'_>, completion: &Completion) {
             waits = true;
         }
     }
-    if waits {
-        d.look_again_at(due);
-    }
     for service in &d.world().services {
         let over = d.world().job(Child::Attempt(service.attempt)).is_none_or(ObservedJob::is_over);
-        if kept_long_enough && over && !service.deleting {
+        if !kept_long_enough {
+            waits = true;
+        } else if over && !service.deleting {
             d.writes.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
         }
+    }
+    if waits {
+        d.look_again_at(due);
     }
     let generation = d.input.generation;
     if d.status.observed_generation != generation {
