@@ -88,6 +88,10 @@ impl Cluster {
 /// What the apiserver said, or what hindered us from asking.
 fn line(error: &kube::Error) -> String {
     match error {
+        // The apiserver knows no such resource, which is another 404 than that of an object.
+        kube::Error::Api(status) if status.code == 404 => {
+            "the cluster does not know it; are Serin's CRDs installed?".to_owned()
+        }
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
-    matchers::{method, path},
+    matchers::{method, path, path_regex},
 };
 
 const DIGEST: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
@@ -80,6 +80,15 @@ impl Cluster {
             let refused = ResponseTemplate::new(403).set_body_json(refused);
             let secret = format!("{API}/modelversions/secret");
             Mock::given(method("GET")).and(path(secret)).respond_with(refused).mount(&server).await;
+            for namespace in ["cellar", "attic"] {
+                let missing = json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
+                    "message": "modelversions.serin.dev \"x\" not found",
+                });
+                let missing = ResponseTemplate::new(404).set_body_json(missing);
+                let objects = format!("^/apis/serin.dev/v1alpha1/namespaces/{namespace}/modelversions/[^/]+$");
+                Mock::given(method("GET")).and(path_regex(objects)).respond_with(missing).mount(&server).await;
+            }
             server
         });
         let folder = tempfile::tempdir().unwrap();
@@ -158,6 +167,9 @@ fn what_is_not_there_is_said_in_one_line() {
         refused(&cluster.ask(&["lineage", "wine-bought", "--context", "other"])).contains("namespace attic")
     );
     assert!(refused(&cluster.ask(&["lineage", "secret"])).contains("is forbidden"));
+    assert!(
+        refused(&cluster.ask(&["lineage", "x", "-n", "nowhere"])).contains("are Serin's CRDs installed?")
+    );
     assert!(refused(&cluster.ask(&["lineage", "x", "--context", "nobody"])).contains("nobody"));
 }
 

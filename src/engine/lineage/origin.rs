@@ -8,7 +8,7 @@ use super::{Namespace, Node, find, short};
 /// Where the files are.
 pub(super) fn artifact(version: &ModelVersion) -> Node {
     let files = &version.spec.artifact;
-    let size = (files.size_bytes > 0).then(|| format!(", {}", bytes(files.size_bytes))).unwrap_or_default();
+    let size = if files.size_bytes > 0 { format!(", {}", bytes(files.size_bytes)) } else { String::new() };
     let format = files.format.as_ref().map(|f| format!(", {f}")).unwrap_or_default();
     Node::new("artifact", format!("{} ({:?}{size}{format})", files.uri, files.layout))
 }
