@@ -60,6 +60,7 @@ fn imported() -> Value {
 }
 
 /// What is refused: base, pointer, value, words of the message.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn refused() -> Vec<(Value, &'static str, Option<Value>, &'static str)> {
     let run = || full_of(RUN);
     let version = || full_of(VERSION);
