@@ -164,9 +164,10 @@ pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
             "serin",
             &Image::new(
                 SERIN,
-                ["/serin"],
+                // Not `/serin`: where a run's volume is mounted, no file can be.
+                ["/bin/serin"],
                 vec![
-                    File::from_host("/serin", bin.join("serin"), 0o755),
+                    File::from_host("/bin/serin", bin.join("serin"), 0o755),
                     File::from_host("/serin-agent", bin.join("serin-agent"), 0o755),
                 ],
             ),

@@ -337,7 +337,7 @@ impl Scene {
         let namespace = self.wine.namespace.as_str();
         let asked = [
             vec!["get", "mdeploy", "-o", "yaml", "-n", namespace],
-            vec!["get", "truns,mvers", "-o", "yaml", "-n", namespace],
+            vec!["get", "trainingruns,modelversions", "-o", "yaml", "-n", namespace],
             vec!["get", "deployments,jobs,pods,services,httproutes", "-o", "wide", "-n", namespace],
             vec!["get", "events", "--sort-by=.lastTimestamp", "-n", namespace],
             vec!["logs", "--tail=40", "-n", install::NAMESPACE, "deployment/serin"],
