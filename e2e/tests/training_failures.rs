@@ -120,7 +120,7 @@ async fn an_image_that_is_missing_is_waited_for_and_named() {
         let training = scene.training()?;
         let mut object = training.plain("image", Recipe::V1)?;
         object["spec"]["trainer"]["image"] = json!("serin.test/nowhere:1");
-        object["spec"]["preRunningDeadlineSeconds"] = json!(20);
+        object["spec"]["preRunningDeadlineSeconds"] = json!(60);
         object["spec"]["retries"] = json!({"starts": 0});
         training.apply(&scene.kube, &object).await?;
         training
