@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use serin_api::conditions::Type;
 use serin_api::{ModelDeployment, RunPhase, RunResult};
 use serin_engine::revision;
+use serin_tests::kubelet::image;
 use serin_tests::{
-    Behaviour, Call, Change as _, Told as _, Trouble, World, fixtures, identity, manifests, wine,
+    Behaviour, Call, Change as _, Fate, RUN, RunTold as _, Told as _, Trouble, Vary as _, World, fixtures,
+    identity, manifests, run, wine,
 };
 
 type Rule = (String, String, String);
