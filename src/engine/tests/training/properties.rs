@@ -164,7 +164,7 @@ fn ends_well(events: &[(i64, Event)], kind: &Kind) -> Result<(), TestCaseError> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens(events in story(), kind in kind()) {

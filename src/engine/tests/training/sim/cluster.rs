@@ -71,6 +71,9 @@ pub struct Pod {
     gone_at: Option<i64>,
 }
 
+/// Ok is Complete, else reason and message of Failed.
+type Condition = Result<(), (String, String)>;
+
 #[derive(Clone, Debug)]
 pub struct Job {
     pub name: String,
@@ -83,8 +86,8 @@ pub struct Job {
     pub nodes: i32,
     evaluation: Option<EvaluationJob>,
     pods: Vec<Pod>,
-    /// When its condition comes: Ok is Complete, else reason and message of Failed.
-    end: Option<(i64, Result<(), (String, String)>)>,
+    /// When its condition comes.
+    end: Option<(i64, Condition)>,
     pub gone_at: Option<i64>,
 }
 
@@ -350,7 +353,7 @@ impl Cluster {
                 self.services.push((*attempt, uid));
             }
             Write::CreateAttempt { attempt, .. } => {
-                self.create(Child::Attempt(*attempt), self.nodes, None)?
+                self.create(Child::Attempt(*attempt), self.nodes, None)?;
             }
             Write::CreateEvaluation(job) => {
                 self.create(Child::Evaluation(job.number), 1, Some((**job).clone()))?;

@@ -4,6 +4,9 @@ use serin_api::{AttemptEnd, Level, ReplayOutcome};
 
 use super::Sim;
 
+/// Name, level, judgements and replays.
+type Version = (String, Option<Level>, Vec<bool>, Vec<ReplayOutcome>);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
     pub ended: String,
@@ -11,7 +14,7 @@ pub struct End {
     pub made: Vec<(String, i32)>,
     pub spent: (i32, i32, i32),
     pub evaluation: Option<(i32, Option<bool>)>,
-    pub versions: Vec<(String, Option<Level>, Vec<bool>, Vec<ReplayOutcome>)>,
+    pub versions: Vec<Version>,
     pub version: Option<String>,
     pub conditions: Vec<(String, String, String)>,
 }

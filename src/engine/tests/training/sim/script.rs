@@ -100,7 +100,7 @@ fn first_seed(s: &mut TrainingRunSpec) {
 }
 fn branch(s: &mut TrainingRunSpec) {
     if let Some(source) = &mut s.source {
-        source.commit = "main".to_owned();
+        "main".clone_into(&mut source.commit);
     }
 }
 fn foreign(s: &mut TrainingRunSpec) {
@@ -255,8 +255,8 @@ pub fn all() -> Vec<Script> {
             as_it_is,
             &[old(None, 'b'), serves.clone(), (30, Revoke("wine-old"))],
         ),
-        story("known inputs", unjudged, &[same.clone()]),
-        story("known inputs, judged again", as_it_is, &[same.clone()]),
+        story("known inputs", unjudged, std::slice::from_ref(&same)),
+        story("known inputs, judged again", as_it_is, std::slice::from_ref(&same)),
         story("known inputs, what serves", as_it_is, &[same.clone(), serves]),
         story("known inputs, refused", as_it_is, &[same.clone(), (0, Judges(vec![Scores(0.4)]))]),
         story("known inputs, revoked", as_it_is, &[same.clone(), (0, Revoke("wine-old"))]),
