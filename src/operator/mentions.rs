@@ -32,7 +32,7 @@ struct Relist {
 impl Mentions {
     /// Takes in what an object names now; gives the versions that it names or named. During a relist they are kept for
     /// its end, as nothing that it shows counts before.
-    pub fn set(&self, object: &Place, versions: BTreeSet<String>) -> BTreeSet<Place> {
+    pub fn set(&self, object: &Place, versions: &BTreeSet<String>) -> BTreeSet<Place> {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let touched = state.put(object, versions);
         match state.relist.as_mut() {
@@ -65,7 +65,7 @@ impl Mentions {
         let Some(Relist { seen, mut touched }) = state.relist.take() else { return BTreeSet::new() };
         let gone: Vec<Place> = state.by_object.keys().filter(|o| !seen.contains(*o)).cloned().collect();
         for object in gone {
-            touched.extend(state.put(&object, BTreeSet::new()));
+            touched.extend(state.put(&object, &BTreeSet::new()));
         }
         touched
     }
@@ -79,7 +79,7 @@ impl Mentions {
 }
 
 impl State {
-    fn put(&mut self, object: &Place, versions: BTreeSet<String>) -> BTreeSet<Place> {
+    fn put(&mut self, object: &Place, versions: &BTreeSet<String>) -> BTreeSet<Place> {
         let (namespace, name) = object;
         let before = if versions.is_empty() {
             self.by_object.remove(object)
@@ -87,7 +87,7 @@ impl State {
             self.by_object.insert(object.clone(), versions.clone())
         }
         .unwrap_or_default();
-        for lost in before.difference(&versions) {
+        for lost in before.difference(versions) {
             let key = (namespace.clone(), lost.clone());
             if let Some(names) = self.by_version.get_mut(&key) {
                 names.remove(name);
@@ -99,7 +99,7 @@ impl State {
         for new in versions.difference(&before) {
             self.by_version.entry((namespace.clone(), new.clone())).or_default().insert(name.clone());
         }
-        before.union(&versions).map(|version| (namespace.clone(), version.clone())).collect()
+        before.union(versions).map(|version| (namespace.clone(), version.clone())).collect()
     }
 }
 
@@ -121,22 +121,22 @@ mod tests {
     #[test]
     fn what_was_named_before_is_touched_once_more() {
         let mentions = Mentions::default();
-        assert_eq!(mentions.set(&place("wine"), set(&["v1"])), places(&["v1"]));
-        assert_eq!(mentions.set(&place("wine"), set(&["v2"])), places(&["v1", "v2"]));
+        assert_eq!(mentions.set(&place("wine"), &set(&["v1"])), places(&["v1"]));
+        assert_eq!(mentions.set(&place("wine"), &set(&["v2"])), places(&["v1", "v2"]));
         assert_eq!(mentions.of("ns", "v1"), Vec::<String>::new());
         assert_eq!(mentions.of("ns", "v2"), ["wine"]);
-        assert_eq!(mentions.set(&place("wine"), set(&[])), places(&["v2"]));
+        assert_eq!(mentions.set(&place("wine"), &set(&[])), places(&["v2"]));
         assert_eq!(mentions.of("ns", "v2"), Vec::<String>::new());
     }
 
     #[test]
     fn what_a_relist_does_not_show_is_gone_when_it_is_complete() {
         let mentions = Mentions::default();
-        mentions.set(&place("wine"), set(&["v1"]));
-        mentions.set(&place("pear"), set(&["v1"]));
-        mentions.set(&place("fig"), set(&["v3"]));
+        mentions.set(&place("wine"), &set(&["v1"]));
+        mentions.set(&place("pear"), &set(&["v1"]));
+        mentions.set(&place("fig"), &set(&["v3"]));
         mentions.relist();
-        assert_eq!(mentions.set(&place("pear"), set(&["v2"])), places(&[]));
+        assert_eq!(mentions.set(&place("pear"), &set(&["v2"])), places(&[]));
         mentions.keep(&place("fig"));
         assert_eq!(mentions.of("ns", "v1"), ["wine"]);
         assert_eq!(mentions.relisted(), places(&["v1", "v2"]));

@@ -170,10 +170,10 @@ fn mention<K: Resource<DynamicType = ()>>(
         }
         Event::InitDone => mentions.relisted(),
         Event::Apply(object) | Event::InitApply(object) => match named(object) {
-            Some(versions) => mentions.set(&place(object), versions),
+            Some(versions) => mentions.set(&place(object), &versions),
             None => mentions.keep(&place(object)),
         },
-        Event::Delete(object) => mentions.set(&place(object), BTreeSet::new()),
+        Event::Delete(object) => mentions.set(&place(object), &BTreeSet::new()),
     }
 }
 

@@ -34,9 +34,9 @@ async fn steps(object: &RunObject, ctx: &Context) -> Result<Action, Error> {
         return Ok(Action::await_change());
     }
     match object {
-        RunObject::Live(run) => whole(ctx, run).await,
+        RunObject::Live(run) => Box::pin(whole(ctx, run)).await,
         RunObject::Stub(meta, stub) => match stub {
-            Stub::Over(over) => rest(ctx, object, meta, over).await,
+            Stub::Over(over) => Box::pin(rest(ctx, object, meta, over)).await,
             Stub::Foreign => Ok(Action::await_change()),
             Stub::Unreadable(error) => unreadable::report::<RunObject>(ctx, meta, error).await,
         },
@@ -85,8 +85,9 @@ async fn rest(ctx: &Context, object: &RunObject, meta: &ObjectMeta, over: &Over)
         || is_due && services.iter().any(|s| !s.deleting && is_over(s.attempt));
     if !something {
         let left = (over.jobs_go_at - now).to_std();
+        let waits = !is_due && (!jobs.is_empty() || !services.is_empty());
         return Ok(match left {
-            Ok(left) if !is_due && !(jobs.is_empty() && services.is_empty()) => Action::requeue(left),
+            Ok(left) if waits => Action::requeue(left),
             _ => Action::await_change(),
         });
     }
@@ -98,7 +99,7 @@ async fn rest(ctx: &Context, object: &RunObject, meta: &ObjectMeta, over: &Over)
     })?;
     match run.filter(|run| run.metadata.uid == meta.uid) {
         Some(run) => {
-            whole(ctx, &run).await?;
+            Box::pin(whole(ctx, &run)).await?;
             Ok(Action::requeue(GOING))
         }
         None => Ok(Action::await_change()),

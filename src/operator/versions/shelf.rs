@@ -70,7 +70,7 @@ impl Shelf {
             }
             Event::InitApply(object) => {
                 if let (Some(relist), Some((place, view))) = (state.relist.as_mut(), entry(object)) {
-                    put(relist, &place, view);
+                    put(relist, &place, view.as_ref());
                 }
                 Vec::new()
             }
@@ -82,9 +82,8 @@ impl Shelf {
             }
             Event::Apply(object) => match entry(object) {
                 Some((place, view)) => {
-                    let new = view.clone();
-                    let old = put(&mut state.now, &place, view);
-                    let matters = match (old, new) {
+                    let old = put(&mut state.now, &place, view.as_ref());
+                    let matters = match (old, view) {
                         (Some(old), Some(new)) => old.matters(&new),
                         (old, new) => old.is_some() || new.is_some(),
                     };
@@ -109,10 +108,10 @@ fn entry(object: &VersionObject) -> Option<(Place, Option<Arc<VersionView>>)> {
     Some((place, object.view.as_ref().ok().cloned()))
 }
 
-fn put(all: &mut Namespaces, place: &Place, view: Option<Arc<VersionView>>) -> Option<Arc<VersionView>> {
+fn put(all: &mut Namespaces, place: &Place, view: Option<&Arc<VersionView>>) -> Option<Arc<VersionView>> {
     let (namespace, name) = place;
     let versions = all.entry(namespace.clone()).or_default();
-    let old = match &view {
+    let old = match view {
         Some(view) => {
             versions.by_model.entry(view.known.model.clone()).or_default().insert(name.clone());
             versions.by_name.insert(name.clone(), Arc::clone(view))
@@ -120,7 +119,7 @@ fn put(all: &mut Namespaces, place: &Place, view: Option<Arc<VersionView>>) -> O
         None => versions.by_name.remove(name),
     };
     if let Some(old) = &old
-        && view.as_ref().is_none_or(|v| v.known.model != old.known.model)
+        && view.is_none_or(|v| v.known.model != old.known.model)
         && let Some(names) = versions.by_model.get_mut(&old.known.model)
     {
         names.remove(name);
