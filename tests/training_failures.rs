@@ -11,8 +11,8 @@ use serin_api::{AttemptEnd, RunPhase, RunResult, TrainingRun};
 use serin_tests::kubelet::image;
 use serin_tests::{End, Fate, RUN, RunTold as _, Vary as _, World, run};
 
-fn failed(reason: &str) -> Option<(RunResult, String)> {
-    Some((RunResult::Failed, reason.to_owned()))
+fn failed(reason: &str) -> (RunResult, String) {
+    (RunResult::Failed, reason.to_owned())
 }
 
 fn runs(run: &TrainingRun) -> bool {
@@ -45,13 +45,14 @@ async fn crash_is_tried_again_after_a_pause() {
     world.check_invariants();
 }
 
+/// Name, what becomes of its pods, budgets, how the attempts end, why the run does, and a word of what is said.
+type Case = (&'static str, Fate, (i32, i32), &'static [AttemptEnd], &'static str, &'static str);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_end_has_its_own_reason_and_budget() {
     let world = World::start().await;
-    // Name, what becomes of its pods, budgets, how the attempts end, and why the run does.
-    let never: &[AttemptEnd] = &[AttemptEnd::Fatal];
-    let cases: Vec<(&str, Fate, (i32, i32), &[AttemptEnd], &str, &str)> = vec![
-        ("fatal", Fate::exits(42), (5, 5), never, "Fatal", "42"),
+    let cases: Vec<Case> = vec![
+        ("fatal", Fate::exits(42), (5, 5), &[AttemptEnd::Fatal], "Fatal", "42"),
         ("crash", Fate::exits(1), (0, 5), &[AttemptEnd::Crashed], "Crashed", "loss is no number"),
         ("oom", Fate::ends(End::OutOfMemory), (0, 5), &[AttemptEnd::Crashed], "Crashed", "OOMKilled"),
         (
@@ -90,7 +91,7 @@ async fn each_end_has_its_own_reason_and_budget() {
         let run = world.until_run(name, &format!("{name} has ended"), 90, |run| run.end().is_some()).await;
         let expected: Vec<_> = ends.iter().copied().map(Some).collect();
         assert_eq!(run.attempts(), expected, "{name}");
-        assert_eq!(run.end(), failed(reason), "{name}");
+        assert_eq!(run.end(), Some(failed(reason)), "{name}");
         let message = run.status.as_ref().unwrap().completion.as_ref().unwrap().message.clone();
         assert!(message.contains(word), "{name}: {message}");
         assert!(!message.contains('\n'), "{name}: one line: {message}");
@@ -169,7 +170,7 @@ async fn attempt_that_never_starts_says_why_and_is_given_up() {
     }
     for (name, _, _) in &cases {
         let run = world.until_run(name, &format!("{name} is given up"), 60, |run| run.end().is_some()).await;
-        assert_eq!(run.end(), failed("NeverStarted"), "{name}");
+        assert_eq!(run.end(), Some(failed("NeverStarted")), "{name}");
         assert_eq!(spent(&run), (0, 0, 1), "{name}");
     }
     world.until("nothing of them is left running", 30, |now| now.all("Pod").next().is_none()).await;
@@ -194,7 +195,7 @@ async fn deadline_counts_the_running_time_of_all_attempts_and_no_other() {
     world.train(&wanted).await;
     world.until_run(RUN, "it runs again", 30, |run| runs(run) && run.attempts().len() == 2).await;
     let run = world.until_run(RUN, "its time is up", 30, |run| run.end().is_some()).await;
-    assert_eq!(run.end(), failed("DeadlineExceeded"));
+    assert_eq!(run.end(), Some(failed("DeadlineExceeded")));
     assert_eq!(run.attempts(), [Some(AttemptEnd::Suspended), Some(AttemptEnd::DeadlineExceeded)]);
     let all = run.status.as_ref().unwrap().spent.running_seconds;
     assert!((8..=11).contains(&all), "{all} s were used of 8");
@@ -210,7 +211,7 @@ async fn storm_of_evictions_does_not_outlive_the_deadline() {
     let world = World::start().await;
     world.kubelet.fate(image("trainer"), Fate::Ends(Duration::from_secs(3), End::Disrupted));
     let run = world.trained(&run().retries(0, 50, 0, 0).with("/deadlineSeconds", json!(8))).await;
-    assert_eq!(run.end(), failed("DeadlineExceeded"));
+    assert_eq!(run.end(), Some(failed("DeadlineExceeded")));
     let disrupted = run.attempts().iter().filter(|end| **end == Some(AttemptEnd::Disrupted)).count();
     assert!((1..=3).contains(&disrupted), "{:?}", run.attempts());
     let used = run.status.as_ref().unwrap().spent.running_seconds;

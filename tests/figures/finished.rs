@@ -37,7 +37,7 @@ pub async fn measure(table: &mut Table) {
     let serve = |now: &serin_tests::history::Now| {
         (0..SERVING).all(|n| now.model(&format!("wine-{n}")).is_some_and(|model| model.serves("v1")))
     };
-    world.until("all of them serve", 300, serve).await;
+    world.until("all of them serve", 900, serve).await;
     world.operator = None;
 
     let (world_ref, run, version) = (&world, &run, &version);

@@ -30,7 +30,7 @@ async fn main() {
         scale::measure(&mut table).await;
     }
     if is_wanted("training") {
-        training::measure(&mut table).await;
+        Box::pin(training::measure(&mut table)).await;
     }
     if is_wanted("finished") {
         finished::measure(&mut table).await;

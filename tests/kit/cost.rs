@@ -29,7 +29,7 @@ impl Cost {
                 _ if call.is_event() => cost.events += 1,
                 _ if call.is_state_write() => cost.writes.push(call),
                 "get" if matches!(call.resource.as_str(), "modeldeployments" | "trainingruns") => {
-                    cost.confirmations += 1
+                    cost.confirmations += 1;
                 }
                 "get" | "list" => cost.reads.push(call),
                 _ => {}

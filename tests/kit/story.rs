@@ -8,6 +8,8 @@ use crate::world::World;
 
 /// Calls and lines of the log that are worth reading at once.
 const TAIL: usize = 25;
+/// Lines about objects that are worth reading at once.
+const OBJECTS: usize = 400;
 /// Longest line shown at once.
 const WIDTH: usize = 180;
 
@@ -24,7 +26,7 @@ pub fn tell(world: &World) -> String {
     std::fs::write(&file, whole.concat()).unwrap();
 
     let mut text = format!("--- namespace {}; the whole story: {}\n", world.namespace, file.display());
-    append(&mut text, &objects);
+    append(&mut text, &objects[..objects.len().min(OBJECTS)]);
     let _ = writeln!(text, "--- the last calls of {}", calls.len());
     append(&mut text, &calls[calls.len().saturating_sub(TAIL)..]);
     let _ = writeln!(text, "--- the operator's last words");
