@@ -31,8 +31,8 @@ fn held(n: usize) -> TrainingRun {
 }
 
 pub async fn measure(table: &mut Table) {
-    Box::pin(latency(table)).await;
-    cost(table).await;
+    latency(table).await;
+    Box::pin(cost(table)).await;
     Box::pin(at_once(table)).await;
 }
 
