@@ -11,9 +11,10 @@ use crate::births::births;
 use crate::table::{Table, Times};
 
 /// Changes of each sort.
-const CHANGES: usize = 200;
-/// Between two changes, so that each meets an idle operator.
-const PAUSE: Duration = Duration::from_millis(60);
+const CHANGES: usize = 100;
+/// Between two changes, so that each meets an idle operator and an idle apiserver: what follows from a change (the rest of
+/// the children, what the built-in controllers make of them, the status) is some twenty requests more.
+const PAUSE: Duration = Duration::from_millis(400);
 
 pub async fn measure(table: &mut Table) {
     let mut world = World::without_operator().await;

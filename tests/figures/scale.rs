@@ -52,7 +52,7 @@ pub async fn measure(table: &mut Table) {
     table.add(
         format!("memory with none / with {MANY} / at most while they were made"),
         format!("{empty:.0} / {now:.0} / {most:.0} MB"),
-        "64 idle, 96 peak for 10,000",
+        "24 MB",
         "-",
     );
     world.operator = None;
@@ -99,13 +99,13 @@ async fn restart(table: &mut Table, world: &mut World, launch: &serin_tests::ope
     let pid = world.operator().pid().unwrap();
     let (now, most) = process::memory(pid);
     let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
-    let goal = "2 / 5 s for 10,000";
+    let goal = "2 s";
     let reached = format!("{} / {}", seconds(synced), seconds(reconciled));
     table.add(format!("cold start with {MANY}: first / all reconciled"), reached, goal, "-");
     table.add(
         format!("memory after a cold start with {MANY}: now / at most"),
         format!("{now:.0} / {most:.0} MB"),
-        "64 / 96 for 10,000",
+        "24 MB",
         "-",
     );
 

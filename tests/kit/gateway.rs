@@ -1,5 +1,6 @@
 //! A scripted gateway for one namespace: it confirms routes, late, never, or not at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,13 +74,15 @@ impl Controller {
     async fn run(self: Arc<Self>, mut script: watch::Receiver<Script>) {
         let mut changes = watcher(self.routes(), watcher::Config::default()).default_backoff().boxed();
         let mut routes = std::collections::BTreeMap::new();
-        // Backends that are not there yet are looked for again, as a gateway does that watches Services.
+        // Routes without an answer, or with a backend that is not there yet: looked at again, as a gateway does that
+        // watches Services. Never all of them: with a thousand that would be most of what an apiserver has to do.
+        let mut due = BTreeSet::new();
         let mut again = tokio::time::interval(Duration::from_millis(100));
-        let mut incomplete = false;
         loop {
             tokio::select! {
                 change = changes.next() => match change {
                     Some(Ok(watcher::Event::Apply(route) | watcher::Event::InitApply(route))) => {
+                        due.insert(route.name_any());
                         routes.insert(route.name_any(), route);
                     }
                     Some(Ok(watcher::Event::Delete(route))) => {
@@ -93,16 +96,22 @@ impl Controller {
                     }
                     None => return,
                 },
-                changed = script.changed() => if changed.is_err() { return },
-                _ = again.tick(), if incomplete => {}
+                changed = script.changed() => match changed {
+                    Ok(()) => due.extend(routes.keys().cloned()),
+                    Err(_) => return,
+                },
+                _ = again.tick(), if !due.is_empty() => {}
             }
             let now = script.borrow().clone();
             if now.paused {
                 continue;
             }
-            incomplete = false;
-            for route in routes.values() {
-                incomplete |= !self.answer(route, &now).await;
+            for name in std::mem::take(&mut due) {
+                if let Some(route) = routes.get(&name)
+                    && !self.answer(route, &now).await
+                {
+                    due.insert(name);
+                }
             }
         }
     }

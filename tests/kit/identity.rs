@@ -1,5 +1,7 @@
 //! Who the operator is: the ServiceAccount of `deploy/`, so that every test proves its permissions.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
@@ -38,7 +40,17 @@ async fn token(cluster: &Cluster) -> String {
     let request: TokenRequest =
         serde_json::from_value(json!({"metadata": {}, "spec": {"audiences": [], "expirationSeconds": 7200}}))
             .unwrap();
-    let made = accounts.create_token_request(&name, &PostParams::default(), &request).await.unwrap();
+    // An apiserver under load drops connections while it shakes hands; that is not what any test is about.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let made = loop {
+        match accounts.create_token_request(&name, &PostParams::default(), &request).await {
+            Err(kube::Error::Service(error)) if Instant::now() < deadline => {
+                eprintln!("token: {error}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            made => break made.unwrap(),
+        }
+    };
     made.status.unwrap().token.unwrap()
 }
 
