@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
-use serde_json::json;
-use serin_tests::invariants::BY_HAND;
-use serin_tests::{Behaviour, Call, Change as _, Fault, Load, NAME, Told as _, Trouble, World, crowd, wine};
+use serin_tests::{
+    Behaviour, Call, Change as _, Fault, Load, NAME, Told as _, Trouble, World, by_hand, crowd, wine,
+};
 
 /// A small generator: the same seed, the same story.
 struct Dice(u64);
@@ -87,14 +86,8 @@ async fn one_deed(world: &mut World, dice: &mut Dice) -> String {
             "apiserver away for half a second".to_owned()
         }
         14 => {
-            let mark = json!({"annotations": {BY_HAND: dice.roll(u64::MAX).to_string()}});
-            let refs = [("wine-a", 30), ("wine-b", 70)]
-                .map(|(name, weight)| json!({"group": "", "kind": "Service", "name": name, "port": 80, "weight": weight}));
-            let matches = json!([{"path": {"type": "PathPrefix", "value": "/"}}]);
-            let patch =
-                json!({"metadata": mark, "spec": {"rules": [{"matches": matches, "backendRefs": refs}]}});
             // There may be no route yet.
-            let _ = world.routes().patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await;
+            let _ = world.edit_route(by_hand::rules(30, 70)).await;
             "somebody edits the route".to_owned()
         }
         _ => {

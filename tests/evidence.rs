@@ -73,8 +73,7 @@ async fn outage_of_something_both_versions_depend_on_rolls_nothing_back() {
     world.canary(&wine("v2").steps(&[(25, 600)])).await;
     // A third of all requests fails, of both versions alike.
     world.prometheus.load("wine", Load::BAD);
-    let asked = world.prometheus.asked();
-    world.until("twenty looks later", 60, |_| world.prometheus.asked() > asked + 20).await;
+    world.looks(21, 60).await;
     let model = world.model(NAME);
     world.assert(model.tries("v2").is_some_and(|c| c.retreat.is_none()), "v2 is no worse than v1");
     world.assert(world.steps(NAME) == [25], &format!("{:?}", world.steps(NAME)));
@@ -87,8 +86,7 @@ async fn late_breakdown_is_caught_at_the_last_step() {
     world.serve("v1").await;
     world.canary(&wine("v2").steps(&[(20, 1), (50, 600)])).await;
     world.until("the last step", 30, |_| world.weights(NAME)["b"] == 50).await;
-    let asked = world.prometheus.asked();
-    world.until("good for a while", 60, |_| world.prometheus.asked() > asked + 10).await;
+    world.looks(11, 60).await;
     world.prometheus.load("wine:v2", Load::BAD);
     world.until_model(NAME, "v2 is rejected", 60, |m| m.rejected("v2")).await;
     world.assert(world.steps(NAME) == [20, 50, 0], &format!("{:?}", world.steps(NAME)));

@@ -22,8 +22,7 @@ async fn holds_through(trouble: Trouble, looks: usize) {
     world.serve("v1").await;
     world.canary(&candidate()).await;
     world.prometheus.trouble(trouble);
-    let asked = world.prometheus.asked();
-    world.until("several looks later", 60, |_| world.prometheus.asked() > asked + looks).await;
+    world.looks(looks + 1, 60).await;
     let model = world.model(NAME);
     world.assert(model.tries("v2").is_some_and(|c| c.weight == 10), "it is held where it is");
     world.assert(world.steps(NAME) == [10], &format!("{:?}", world.steps(NAME)));
@@ -162,8 +161,7 @@ async fn bad_version_is_caught_after_an_outage() {
     world.apply(&candidate()).await;
     world.until_model(NAME, "v2 has traffic", 20, |m| m.tries("v2").is_some_and(|c| c.weight == 10)).await;
     world.prometheus.trouble(Trouble::ServerError);
-    let asked = world.prometheus.asked();
-    world.until("several looks later", 60, |_| world.prometheus.asked() > asked + 3).await;
+    world.looks(4, 60).await;
     world.assert(world.model(NAME).tries("v2").is_some(), "an outage rolls nothing back");
     world.prometheus.trouble(Trouble::None);
     world.until_model(NAME, "v2 is rejected", 30, |m| m.rejected("v2")).await;

@@ -6,48 +6,30 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use serde_json::json;
 use serin_api::ModelDeployment;
 use serin_api::conditions::Type;
 use serin_engine::revision;
 use serin_tests::history::Now;
-use serin_tests::invariants::BY_HAND;
-use serin_tests::{Behaviour, Change as _, Load, NAME, Told as _, World, fixtures, invariants, wine};
-
-fn backends(a: i64, b: i64) -> Value {
-    json!([
-        {"group": "", "kind": "Service", "name": "wine-a", "port": 80, "weight": a},
-        {"group": "", "kind": "Service", "name": "wine-b", "port": 80, "weight": b},
-    ])
-}
-
-/// The mark that tells a person's changes from ours.
-fn by_hand(world: &World) -> Value {
-    json!({"annotations": {BY_HAND: world.history.all().len().to_string()}})
-}
-
-async fn edit_route(world: &World, spec: Value) {
-    let patch = json!({"metadata": by_hand(world), "spec": spec});
-    world.routes().patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
-}
+use serin_tests::{
+    Behaviour, Change as _, Load, NAME, Told as _, World, by_hand, fixtures, invariants, wine,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn route_edited_by_hand_is_put_right() {
     let world = World::start().await;
     world.serve("v1").await;
-    let matches = json!([{"path": {"type": "PathPrefix", "value": "/"}}]);
-    let rules = |a, b| json!({"rules": [{"matches": matches, "backendRefs": backends(a, b)}]});
 
-    edit_route(&world, rules(40, 60)).await;
+    world.edit_route(by_hand::rules(40, 60)).await.unwrap();
     world.until("at rest: all to the stable version", 20, |_| world.weights(NAME)["a"] == 100).await;
 
     world.canary(&wine("v2").steps(&[(10, 600)])).await;
-    edit_route(&world, rules(0, 100)).await;
+    world.edit_route(by_hand::rules(0, 100)).await.unwrap();
     world.until("in mid-canary: back to the step", 20, |_| world.weights(NAME)["b"] == 10).await;
     let model = world.model(NAME);
     world.assert(model.tries("v2").is_some_and(|c| c.weight == 10), "the edit promoted nothing");
 
-    edit_route(&world, json!({"parentRefs": [{"name": "elsewhere"}]})).await;
+    world.edit_route(json!({"parentRefs": [{"name": "elsewhere"}]})).await.unwrap();
     let attached = |now: &Now| {
         now.get("HTTPRoute", NAME).is_some_and(|route| route["spec"]["parentRefs"][0]["name"] == "front")
     };
@@ -78,7 +60,7 @@ async fn children_deleted_by_hand_come_back() {
     let child = revision::child_name(NAME, &uid, &stable.revision);
     let pods = world.pods("v1");
     let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), &world.namespace);
-    let doomed = Patch::Merge(json!({"metadata": by_hand(&world)}));
+    let doomed = Patch::Merge(json!({"metadata": world.mark_by_hand()}));
     deployments.patch(&child, &PatchParams::default(), &doomed).await.unwrap();
     deployments.delete(&child, &now).await.unwrap();
     // The spec holds v2 by now; v1 can only come from the status.

@@ -58,7 +58,10 @@ impl Manifest {
             return Err(format!("the manifest has schema {:?}; {} is known", manifest.schema, Self::SCHEMA));
         }
         if manifest.files.is_empty() || manifest.files.len() > FILES_MAX {
-            return Err(format!("the manifest lists {} files; 1 to {FILES_MAX} are allowed", manifest.files.len()));
+            return Err(format!(
+                "the manifest lists {} files; 1 to {FILES_MAX} are allowed",
+                manifest.files.len()
+            ));
         }
         for pair in manifest.files.windows(2) {
             if pair[0].path >= pair[1].path {

@@ -111,8 +111,7 @@ async fn apiserver_away_in_mid_canary_is_survived() {
     world.serve("v1").await;
     world.canary(&wine("v2").steps(&[(25, 3), (60, 1)])).await;
     world.proxy.link.cut(true);
-    let asked = world.prometheus.asked();
-    world.until("it goes on looking", 30, |_| world.prometheus.asked() > asked + 4).await;
+    world.looks(5, 30).await;
     world.assert(world.operator().is_running(), "the operator does not end for it");
     world.proxy.link.cut(false);
     world.until_model(NAME, "v2 serves", 90, |m| m.serves("v2")).await;
@@ -148,9 +147,8 @@ async fn restart_in_mid_canary_goes_on_where_it_was() {
     world.settled(Duration::from_secs(2)).await;
     world.operator().kill();
     let mark = world.proxy.calls().mark();
-    let asked = world.prometheus.asked();
     world.operator().spawn();
-    world.until("it looks again", 20, |_| world.prometheus.asked() > asked + 2).await;
+    world.looks(3, 20).await;
     world.settled(Duration::from_secs(2)).await;
     let cost = world.cost_since(mark);
     world.assert(cost.writes.is_empty(), &format!("a restart changes nothing: {cost}"));

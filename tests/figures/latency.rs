@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams, PostParams};
-use serin_tests::{Change as _, Told as _, World, identity, wine};
+use serin_tests::{Change as _, Told as _, World, wine};
 
 use crate::bare::Bare;
 use crate::births::births;
@@ -18,10 +18,7 @@ const PAUSE: Duration = Duration::from_millis(400);
 
 pub async fn measure(table: &mut Table) {
     let mut world = World::without_operator().await;
-    let mut launch = world.launch();
-    launch.kubeconfig = world.folder().join("direct");
-    std::fs::write(&launch.kubeconfig, identity::kubeconfig(world.cluster()).await).unwrap();
-    world.operator = Some(serin_tests::operator::Operator::start(launch));
+    world.operator = Some(serin_tests::operator::Operator::start(world.direct_launch().await));
     let other = World::without_operator().await;
     let bare = Bare { client: world.client.clone(), namespace: other.namespace.clone() };
 

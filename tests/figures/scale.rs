@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream};
 use kube::api::PostParams;
 use serin_api::ModelDeployment;
 use serin_tests::operator::Operator;
-use serin_tests::{Change as _, Told as _, World, identity, wine};
+use serin_tests::{Change as _, Told as _, World, wine};
 
 use crate::bare::Bare;
 use crate::process;
@@ -25,10 +25,7 @@ fn object(n: usize) -> ModelDeployment {
 pub async fn measure(table: &mut Table) {
     let yardstick = bare_burst().await;
     let mut world = World::without_operator().await;
-    let direct = world.folder().join("direct");
-    std::fs::write(&direct, identity::kubeconfig(world.cluster()).await).unwrap();
-    let mut launch = world.launch();
-    launch.kubeconfig.clone_from(&direct);
+    let launch = world.direct_launch().await;
     world.operator = Some(Operator::start(launch.clone()));
     let pid = world.operator().pid().unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;

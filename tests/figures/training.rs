@@ -9,7 +9,7 @@ use serde_json::json;
 use serin_api::{RunResult, TrainingRun};
 use serin_tests::operator::Operator;
 use serin_tests::runs::unjudged;
-use serin_tests::{RunTold as _, Vary as _, World, identity, run};
+use serin_tests::{RunTold as _, Vary as _, World, run};
 
 use crate::bare::Bare;
 use crate::births::births;
@@ -39,10 +39,7 @@ pub async fn measure(table: &mut Table) {
 /// A world whose operator reaches the apiserver without a proxy in between.
 pub async fn direct() -> World {
     let mut world = World::without_operator().await;
-    let mut launch = world.launch();
-    launch.kubeconfig = world.folder().join("direct");
-    std::fs::write(&launch.kubeconfig, identity::kubeconfig(world.cluster()).await).unwrap();
-    world.operator = Some(Operator::start(launch));
+    world.operator = Some(Operator::start(world.direct_launch().await));
     world
 }
 

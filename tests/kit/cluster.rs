@@ -7,7 +7,7 @@ use kube::{Client, Config};
 use serin_bed::{Bed, Kind, Options};
 use tokio::sync::OnceCell;
 
-use crate::{leftovers, manifests};
+use crate::{leftovers, manifests, operator};
 
 /// The bed's name, unless the environment says otherwise: two checkouts whose definitions differ need one each.
 const BED: &str = "serin-tests";
@@ -42,6 +42,7 @@ impl Cluster {
         let bed = tokio::task::spawn_blocking(|| {
             let name = std::env::var(BED_VARIABLE).unwrap_or_else(|_| BED.to_owned());
             let options = Options { name, kind: Kind::ControlPlane, kubeconfig: None };
+            operator::build();
             Bed::up(&options, &mut |line| eprintln!("bed: {line}")).unwrap()
         });
         let bed = bed.await.unwrap();

@@ -1,6 +1,6 @@
 //! A scripted gateway for one namespace: it confirms routes, late, never, or not at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ struct Controller {
 impl Controller {
     async fn run(self: Arc<Self>, mut script: watch::Receiver<Script>) {
         let mut changes = watcher(self.routes(), watcher::Config::default()).default_backoff().boxed();
-        let mut routes = std::collections::BTreeMap::new();
+        let mut routes = BTreeMap::new();
         // Routes without an answer, or with a backend that is not there yet: looked at again, as a gateway does that
         // watches Services. Never all of them: with a thousand that would be most of what an apiserver has to do.
         let mut due = BTreeSet::new();

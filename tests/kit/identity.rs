@@ -1,12 +1,10 @@
 //! Who the operator is: the ServiceAccount of `deploy/`, so that every test proves its permissions.
 
-use std::time::{Duration, Instant};
-
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::manifests;
@@ -18,19 +16,23 @@ pub async fn operator(cluster: &Cluster) -> Config {
 
 /// A kubeconfig that leads the operator to the apiserver without a proxy in between.
 pub async fn kubeconfig(cluster: &Cluster) -> String {
-    let (server, token) = (cluster.bed().apiserver_url(), token(cluster).await);
     let ca = cluster.bed().ca_file().unwrap();
-    format!(
-        "\
-apiVersion: v1
-kind: Config
-clusters: [{{name: bed, cluster: {{server: \"{server}\", certificate-authority: \"{}\"}}}}]
-users: [{{name: serin, user: {{token: \"{token}\"}}}}]
-contexts: [{{name: bed, context: {{cluster: bed, user: serin}}}}]
-current-context: bed
-",
-        ca.display()
-    )
+    let server = json!({"server": cluster.bed().apiserver_url(), "certificate-authority": ca});
+    kubeconfig_of(&server, &json!({"token": token(cluster).await}))
+}
+
+/// A kubeconfig of one server and one user, as the fields of each say.
+pub(crate) fn kubeconfig_of(server: &Value, user: &Value) -> String {
+    let name = "it";
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": server}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    })
+    .to_string()
 }
 
 /// A token of the operator's ServiceAccount.
@@ -40,17 +42,7 @@ async fn token(cluster: &Cluster) -> String {
     let request: TokenRequest =
         serde_json::from_value(json!({"metadata": {}, "spec": {"audiences": [], "expirationSeconds": 7200}}))
             .unwrap();
-    // An apiserver under load drops connections while it shakes hands; that is not what any test is about.
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let made = loop {
-        match accounts.create_token_request(&name, &PostParams::default(), &request).await {
-            Err(kube::Error::Service(error)) if Instant::now() < deadline => {
-                eprintln!("token: {error}");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            made => break made.unwrap(),
-        }
-    };
+    let made = accounts.create_token_request(&name, &PostParams::default(), &request).await.unwrap();
     made.status.unwrap().token.unwrap()
 }
 

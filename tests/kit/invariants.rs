@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::by_hand::BY_HAND;
 use crate::history::{Change, Now};
 
 /// A write rests on what was seen just before it. What became wrong less than this before it could not be known.
@@ -25,6 +26,8 @@ struct Replay {
     now: Now,
     /// Since when a slot of a ModelDeployment has had nothing available.
     empty_since: BTreeMap<(String, String), Instant>,
+    /// Since when it has had something.
+    full_since: BTreeMap<(String, String), Instant>,
     /// Since when a slot has had traffic by the route's word.
     weight_since: BTreeMap<(String, String), Instant>,
     broken: Vec<String>,
@@ -49,16 +52,11 @@ impl Replay {
         let weights = self.now.get("HTTPRoute", name).map(weights).unwrap_or_default();
         for slot in ["a", "b"] {
             let key = (name.to_owned(), slot.to_owned());
-            if available(&self.now, name, slot) == 0 {
-                self.empty_since.entry(key.clone()).or_insert(at);
-            } else {
-                self.empty_since.remove(&key);
-            }
-            if weights.get(slot).is_some_and(|weight| *weight > 0) {
-                self.weight_since.entry(key).or_insert(at);
-            } else {
-                self.weight_since.remove(&key);
-            }
+            let empty = available(&self.now, name, slot) == 0;
+            keep_since(&mut self.empty_since, &key, empty, at);
+            keep_since(&mut self.full_since, &key, !empty, at);
+            let weight = weights.get(slot).is_some_and(|weight| *weight > 0);
+            keep_since(&mut self.weight_since, &key, weight, at);
         }
     }
 
@@ -83,11 +81,14 @@ impl Replay {
         let weights_before = before.map(weights).unwrap_or_default();
         for (slot, weight) in &weights_now {
             let was = weights_before.get(slot).copied().unwrap_or(0);
-            let empty = self.empty_since.get(&(name.to_owned(), slot.clone()));
-            let long_empty = empty.is_some_and(|since| change.at.duration_since(*since) > GRACE);
+            let long = |map: &BTreeMap<(String, String), Instant>, slot: &String| {
+                let since = map.get(&(name.to_owned(), slot.clone()));
+                since.is_some_and(|since| change.at.duration_since(*since) > GRACE)
+            };
+            let long_empty = long(&self.empty_since, slot);
             let elsewhere: i64 = weights_now
                 .keys()
-                .filter(|other| *other != slot)
+                .filter(|other| *other != slot && long(&self.full_since, other))
                 .map(|other| available(&self.now, name, other))
                 .sum();
             // Where nothing is available at all, it does not matter where requests fail.
@@ -118,6 +119,20 @@ impl Replay {
     }
 }
 
+/// Keeps the moment since when something holds; none while it does not.
+fn keep_since(
+    map: &mut BTreeMap<(String, String), Instant>,
+    key: &(String, String),
+    holds: bool,
+    at: Instant,
+) {
+    if holds {
+        map.entry(key.clone()).or_insert(at);
+    } else {
+        map.remove(key);
+    }
+}
+
 /// The ModelDeployment that an object says it belongs to.
 fn owner(object: &Value) -> Option<String> {
     object["metadata"]["labels"]["serin.dev/model-deployment"].as_str().map(ToOwned::to_owned)
@@ -134,9 +149,6 @@ pub fn weights(route: &Value) -> BTreeMap<String, i64> {
         })
         .collect()
 }
-
-/// Set anew, to another value, by a test that changes or deletes a child of ours: what follows is not our doing.
-pub const BY_HAND: &str = "serin.dev/by-hand";
 
 fn by_hand(before: Option<&Value>, after: &Value) -> bool {
     let mark = |object: &Value| object["metadata"]["annotations"][BY_HAND].clone();

@@ -6,12 +6,14 @@
 //! - [`operator`]: the process under test
 //! - [`proxy`]: between it and the apiserver: counts calls, breaks them, kills
 //! - [`kubelet`], [`gateway`], [`prometheus`]: scripted neighbours
+//! - [`by_hand`]: what a person does to children of ours
 //! - [`cost`]: what a rollout costs the apiserver
 //! - [`history`], [`invariants`], [`run_invariants`], [`story`], [`told`]: what happened, what must never happen, and how to read it
 //! - [`end_state`], [`run_end_state`]: two lives compared
 //! - [`fixtures`], [`runs`]: ModelDeployments and TrainingRuns to start from
 #![allow(clippy::unwrap_used)] // A test kit: what fails here fails the test, and the place is what one wants to see.
 
+pub mod by_hand;
 pub mod cluster;
 pub mod cost;
 pub mod crowd;

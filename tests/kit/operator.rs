@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl Operator {
     pub fn spawn(&self) {
         let launch = &self.launch;
         let log = File::options().create(true).append(true).open(&launch.log).unwrap();
-        let mut command = Command::new(program());
+        let mut command = Command::new(PROGRAM.get().unwrap());
         command.arg("operator");
         command.args(["--prometheus-url", &launch.prometheus]);
         command.args(["--agent-image", "serin.dev/agent:test"]);
@@ -147,9 +147,12 @@ fn exit_code(status: ExitStatus) -> Option<i32> {
     status.signal().is_none().then(|| status.code()).flatten()
 }
 
-/// The program under test: `$SERIN_BIN`, or built from this tree once a test run.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+/// The program under test, once [`build`] has run.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Sees to the program under test: `$SERIN_BIN`, or built from this tree once a test run. Minutes: not for a thread on
+/// which others wait.
+pub(crate) fn build() {
     PROGRAM.get_or_init(|| {
         if let Some(given) = std::env::var_os("SERIN_BIN") {
             return given.into();
@@ -163,5 +166,5 @@ fn program() -> &'static Path {
         let output = command.output().unwrap();
         assert!(output.status.success(), "cargo build -p serin: {}", String::from_utf8_lossy(&output.stderr));
         folder.join("serin")
-    })
+    });
 }

@@ -118,6 +118,13 @@ impl World {
         }
     }
 
+    /// The same, to the apiserver without the proxy in between: nothing is counted, and nothing costs time.
+    pub async fn direct_launch(&self) -> Launch {
+        let kubeconfig = self.folder.join("direct");
+        std::fs::write(&kubeconfig, identity::kubeconfig(self.cluster).await).unwrap();
+        Launch { kubeconfig, ..self.launch() }
+    }
+
     /// The operator that was started.
     pub fn operator(&self) -> &Operator {
         self.operator.as_ref().unwrap()
@@ -302,6 +309,13 @@ impl World {
             }
         }
         steps
+    }
+
+    /// Waits until the operator has asked Prometheus `more` more times.
+    pub async fn looks(&self, more: usize, seconds: u64) {
+        let asked = self.prometheus.asked();
+        let what = format!("{more} more looks at Prometheus");
+        self.until(&what, seconds, |_| self.prometheus.asked() >= asked + more).await;
     }
 
     /// What the operator cost the apiserver since a mark.

@@ -14,11 +14,13 @@ use axum::extract::State;
 use axum::http::{Request, Response, StatusCode, header};
 use futures::stream;
 use kube::{Client, Config};
+use serde_json::json;
 
 pub use call::Call;
 pub use fault::{Fault, Faults};
 pub use link::Link;
 
+use crate::identity;
 use crate::server::Server;
 
 /// A reverse proxy to the apiserver.
@@ -84,7 +86,8 @@ impl Proxy {
         };
         let server = Server::start(0, router).await;
         let kubeconfig = folder.join("kubeconfig");
-        std::fs::write(&kubeconfig, kubeconfig_for(&format!("http://{}", server.address()))).unwrap();
+        let address = json!({"server": format!("http://{}", server.address())});
+        std::fs::write(&kubeconfig, identity::kubeconfig_of(&address, &json!({}))).unwrap();
         Self { server, calls, faults, link, kubeconfig }
     }
 
@@ -102,19 +105,6 @@ impl Proxy {
     pub fn calls(&self) -> &Calls {
         &self.calls
     }
-}
-
-fn kubeconfig_for(server: &str) -> String {
-    format!(
-        "\
-apiVersion: v1
-kind: Config
-clusters: [{{name: proxy, cluster: {{server: \"{server}\"}}}}]
-users: [{{name: proxy, user: {{}}}}]
-contexts: [{{name: proxy, context: {{cluster: proxy, user: proxy}}}}]
-current-context: proxy
-"
-    )
 }
 
 async fn relay_one(State(relay): State<Relay>, request: Request<Body>) -> Response<Body> {
