@@ -75,7 +75,7 @@ async fn without_an_evaluation_a_version_is_recorded_unjudged() {
 async fn gang_finds_itself_by_a_service_of_its_attempt() {
     let world = World::start().await;
     world.kubelet.fate(image("trainer"), Fate::Runs);
-    world.train(&run().nodes(3)).await;
+    world.train(&run().nodes(3).with("/retention", json!({"jobsSeconds": 2}))).await;
     world.until_run(RUN, "all three run", 30, |run| run.phase() == Some(RunPhase::Running)).await;
     let now = world.history.now();
     let service = now.get("Service", "fit-a1").unwrap().clone();
@@ -99,7 +99,7 @@ async fn gang_finds_itself_by_a_service_of_its_attempt() {
     world.kubelet.fate(image("trainer"), Fate::WELL);
     let run = world.until_run(RUN, "it has ended", 60, |run| run.end().is_some()).await;
     assert!(run.ended(RunResult::Succeeded), "{:?}", run.end());
-    world.until("the Service goes with its attempt", 20, |now| now.get("Service", "fit-a1").is_none()).await;
+    world.until("the Service goes with the Jobs", 20, |now| now.get("Service", "fit-a1").is_none()).await;
     world.check_invariants();
 }
 

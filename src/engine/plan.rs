@@ -43,6 +43,9 @@ pub enum Write {
         /// Pods.
         replicas: i32,
     },
+    /// GET of the route, before the revision of a slot goes. If it sends anything there: outrun. A watch that is down shows
+    /// no weight that somebody else set meanwhile, and pods that have gone do not come back at once.
+    ConfirmNoTraffic(Slot),
     /// DELETE with the UID as precondition.
     DeleteDeployment {
         /// Deployment.

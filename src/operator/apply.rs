@@ -1,13 +1,16 @@
 //! Step 4: the plan's writes, one after the other, each with a precondition; then the status, by compare-and-swap.
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams},
+};
 use serde_json::json;
 use serin_api::{ModelDeployment, ModelDeploymentStatus, TrafficMode, labels};
 use serin_engine::{Plan, Write, decide, objects, revision};
 
 use crate::{
-    children::HttpRoute,
+    children::{Child as _, HttpRoute, ident},
     context::Context,
     error::Error,
     fresh::Kind,
@@ -72,6 +75,17 @@ async fn one(
                 PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
             let target = Target::of::<Deployment>(Kind::Deployment);
             writer.patch(&target, name, &params, &Patch::Merge(body)).await
+        }
+        Write::ConfirmNoTraffic(slot) => {
+            let routes: Api<HttpRoute> = Api::namespaced(ctx.client.clone(), owner.namespace);
+            let found = routes.get_opt(owner.name).await.map_err(|source| Error::Api {
+                verb: "get",
+                object: format!("HTTPRoute {}", owner.name),
+                source: Box::new(source),
+            })?;
+            let weights = found.and_then(|route| route.view(ident(&route.metadata)).weights);
+            let in_use = weights.is_some_and(|weights| weights.of(*slot) > 0);
+            Ok(if in_use { Applied::Outrun } else { Applied::Whole })
         }
         Write::DeleteDeployment { name, uid } => {
             let target = Target::of::<Deployment>(Kind::Deployment);

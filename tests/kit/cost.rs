@@ -11,7 +11,7 @@ pub struct Cost {
     pub writes: Vec<Call>,
     /// Writes of Events.
     pub events: usize,
-    /// Quorum reads of the ModelDeployment or TrainingRun itself, before a decision.
+    /// Quorum reads before a decision: of the ModelDeployment or TrainingRun itself, or of its route.
     pub confirmations: usize,
     /// All other reads but watches.
     pub reads: Vec<Call>,
@@ -28,7 +28,12 @@ impl Cost {
                 "watch" => cost.watches += 1,
                 _ if call.is_event() => cost.events += 1,
                 _ if call.is_state_write() => cost.writes.push(call),
-                "get" if matches!(call.resource.as_str(), "modeldeployments" | "trainingruns") => {
+                "get"
+                    if matches!(
+                        call.resource.as_str(),
+                        "modeldeployments" | "trainingruns" | "httproutes"
+                    ) =>
+                {
                     cost.confirmations += 1;
                 }
                 "get" | "list" => cost.reads.push(call),

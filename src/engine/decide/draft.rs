@@ -310,7 +310,8 @@ impl<'a> Draft<'a> {
                 continue;
             }
             // A slot that still has weight by the route's word is somebody's traffic, whatever the status says.
-            let in_use = self.status.stable.as_ref().map(|s| s.slot) != Some(old.slot)
+            let another_slot = self.status.stable.as_ref().map(|s| s.slot) != Some(old.slot);
+            let in_use = another_slot
                 && self.world().traffic.as_ref().is_some_and(|t| t.weights.of(old.slot) > 0 || !t.confirmed);
             if in_use {
                 self.look_again(Duration::from_secs(1));
@@ -319,6 +320,9 @@ impl<'a> Draft<'a> {
             // A whole second more: times are kept in whole seconds. Without any outcome it never had traffic.
             let left = lost_traffic_at.map_or(0, |at| drain + 1 - (self.now() - at).num_seconds());
             if drain == 0 || left <= 0 {
+                if another_slot && self.mode == TrafficMode::Gateway && self.input.world.traffic.is_some() {
+                    self.writes.push(Write::ConfirmNoTraffic(old.slot));
+                }
                 self.writes.push(Write::DeleteDeployment { name: old.name.clone(), uid: old.uid.clone() });
             } else {
                 self.look_again(Duration::from_secs(u64::try_from(left).unwrap_or(1)));

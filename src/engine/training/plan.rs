@@ -48,6 +48,14 @@ pub enum Write {
         /// Its UID; a namesake with another one counts as absent.
         uid: String,
     },
+    /// LIST of a Job's pods, before it is taken as a fact that no more of them have ended than the cache shows. If more
+    /// have: outrun. A cache may lag by any time, and what is at stake is a finished attempt.
+    ConfirmPods {
+        /// UID of the Job.
+        job_uid: String,
+        /// Names of the pods that have ended by the cache's word.
+        ended: Vec<String>,
+    },
     /// DELETE, foreground, with the UID as precondition.
     DeleteJob {
         /// Its name.

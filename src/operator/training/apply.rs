@@ -1,13 +1,17 @@
 //! Step 4: the plan's writes, one after the other, each with a precondition; then the status, by compare-and-swap.
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Service};
-use kube::api::DeleteParams;
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams},
+};
 use serde_json::{Value, json};
 use serin_api::{ModelVersion, ModelVersionSpec, ModelVersionStatus, TrainingRun, labels};
 use serin_engine::training::{Child, Plan, VersionNews, Write, objects, record};
 
 use super::observe::Object;
 use crate::{
+    children::{self, Child as _, SlimRank},
     context::Context,
     error::Error,
     fresh::Kind,
@@ -63,6 +67,10 @@ async fn one(
             let same = found.is_some_and(|f| f.metadata.uid.as_deref() == Some(uid));
             Ok(if same { Applied::Outrun } else { Applied::Whole })
         }
+        Write::ConfirmPods { job_uid, ended } => {
+            let news = has_ended_more(ctx, &object.owner.namespace, job_uid, ended).await?;
+            Ok(if news { Applied::Outrun } else { Applied::Whole })
+        }
         Write::DeleteJob { name, uid } => writer.delete(&jobs, name, uid, DeleteParams::foreground()).await,
         Write::DeleteService { name, uid } => {
             writer.delete(&services, name, uid, DeleteParams::background()).await
@@ -71,6 +79,27 @@ async fn one(
         Write::VersionStatus { name, news } => news_of(writer, object, name, news).await,
     }
 }
+
+/// Whether a pod of this Job has ended that is not among `ended`.
+async fn has_ended_more(
+    ctx: &Context,
+    namespace: &str,
+    job_uid: &str,
+    ended: &[String],
+) -> Result<bool, Error> {
+    let pods: Api<SlimRank> = Api::namespaced(ctx.client.clone(), namespace);
+    let of_job = ListParams::default().labels(&format!("{JOB_UID}={job_uid}"));
+    let found = pods.list(&of_job).await.map_err(|source| Error::Api {
+        verb: "list",
+        object: format!("pods of the Job with UID {job_uid}"),
+        source: Box::new(source),
+    })?;
+    let mut seen = found.iter().filter_map(|pod| pod.view(children::ident(pod.meta())).observed());
+    Ok(seen.any(|pod| !pod.is_live() && !ended.contains(&pod.name)))
+}
+
+/// Set by the Job controller on its pods.
+const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 
 /// A version belongs to nobody, so that it outlives its run. One that is there with the same content is as good.
 async fn version(

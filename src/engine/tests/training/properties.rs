@@ -54,7 +54,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Serves("wine-old")),
         1 => Just(Revoke("wine-old")),
         1 => (1..100i64).prop_map(DeletionTakes),
-        1 => (0..8i64).prop_map(PodsLag),
+        1 => (0..40i64).prop_map(PodsLag),
         1 => Just(Edit(|s| s.seed = Some("8".to_owned()))),
         1 => Just(Edit(|s| s.seed = None)),
         3 => (0..60i64).prop_map(Crash),

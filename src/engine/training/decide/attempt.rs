@@ -11,8 +11,8 @@ use crate::training::{
     classify, envelope, waiting,
 };
 
-/// The cache of pods may lag behind that of Jobs; after so many seconds it does not.
-pub(super) const LAG_SECONDS: i64 = 10;
+/// The cache of pods may lag behind that of Jobs. After so many seconds the apiserver itself is asked.
+const LAG_SECONDS: i64 = 10;
 
 pub(super) fn go_on(d: &mut Draft<'_>, attempt: &Attempt) {
     let child = Child::Attempt(attempt.number);
@@ -24,10 +24,10 @@ pub(super) fn go_on(d: &mut Draft<'_>, attempt: &Attempt) {
         return end(d, attempt, AttemptEnd::Disrupted, message, d.now(), &pods);
     };
     match &job.end {
-        Some(JobEnd::Complete { at }) => return complete(d, attempt, *at, &pods),
+        Some(JobEnd::Complete { at }) => return complete(d, attempt, job, *at, &pods),
         Some(JobEnd::Failed { reason, message, at }) => {
             let told = pods.iter().any(|pod| !pod.is_live());
-            if !told && is_lagging(d, *at) {
+            if !told && is_lagging(d, *at, job, &pods) {
                 return;
             }
             let before = classify::Before {
@@ -49,13 +49,21 @@ pub(super) fn go_on(d: &mut Draft<'_>, attempt: &Attempt) {
     under_way(d, attempt, job, &pods);
 }
 
-/// Whether the pods may still be about to tell more. Nothing is said meanwhile: it lasts a moment.
-pub(super) fn is_lagging(d: &mut Draft<'_>, since: DateTime<Utc>) -> bool {
+/// Whether the pods may still be about to tell more. Nothing is said meanwhile: it lasts a moment. What is decided
+/// without them afterwards is decided only if the apiserver has no more either.
+pub(super) fn is_lagging(
+    d: &mut Draft<'_>,
+    since: DateTime<Utc>,
+    job: &ObservedJob,
+    pods: &[&ObservedPod],
+) -> bool {
     let until = since + Duration::seconds(LAG_SECONDS);
     if d.now() < until {
         d.look_again_at(until);
         return true;
     }
+    let ended = pods.iter().filter(|pod| !pod.is_live()).map(|pod| pod.name.clone()).collect();
+    d.writes.push(Write::ConfirmPods { job_uid: job.uid.clone(), ended });
     false
 }
 
@@ -156,10 +164,16 @@ fn put(d: &mut Draft<'_>, attempt: Attempt) {
 }
 
 /// The Job is complete: what counts is what index 0 left.
-fn complete(d: &mut Draft<'_>, attempt: &Attempt, at: DateTime<Utc>, pods: &[&ObservedPod]) {
+fn complete(
+    d: &mut Draft<'_>,
+    attempt: &Attempt,
+    job: &ObservedJob,
+    at: DateTime<Utc>,
+    pods: &[&ObservedPod],
+) {
     let left = pods.iter().filter(|pod| pod.index == 0 && pod.phase == PodPhase::Succeeded);
     let Some(word) = left.filter_map(|pod| pod.program.as_ref()).map(|end| &end.message).next() else {
-        if !is_lagging(d, at) {
+        if !is_lagging(d, at, job, pods) {
             let message = "its pod was gone before its result was read";
             end(d, attempt, AttemptEnd::Disrupted, message, at, pods);
         }

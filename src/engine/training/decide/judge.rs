@@ -128,9 +128,9 @@ fn watch(
     };
     let pods = d.world().pods_of(uid);
     match &job.end {
-        Some(JobEnd::Complete { at }) => complete(d, evaluation, output, present, *at, &pods),
+        Some(JobEnd::Complete { at }) => complete(d, evaluation, output, present, (job, *at), &pods),
         Some(JobEnd::Failed { reason, message, at }) => {
-            if pods.iter().all(|pod| pod.is_live()) && attempt::is_lagging(d, *at) {
+            if pods.iter().all(|pod| pod.is_live()) && attempt::is_lagging(d, *at, job, &pods) {
                 return;
             }
             let failure = Failure::of(reason, message, &pods);
@@ -180,12 +180,12 @@ fn complete(
     evaluation: &Evaluation,
     output: &RunOutput,
     present: &EvaluationStatus,
-    at: DateTime<Utc>,
+    (job, at): (&ObservedJob, DateTime<Utc>),
     pods: &[&ObservedPod],
 ) {
     let left = pods.iter().find(|pod| pod.phase == PodPhase::Succeeded && pod.program.is_some());
     let Some((pod, word)) = left.and_then(|pod| Some((pod, pod.program.as_ref()?))) else {
-        if !attempt::is_lagging(d, at) {
+        if !attempt::is_lagging(d, at, job, pods) {
             let failure = Failure::again("its pod was gone before its result was read");
             failed(d, evaluation, present, failure);
         }

@@ -48,7 +48,7 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
                 || sim.status.candidate.as_ref().is_some_and(|c| c.revision == d.revision);
             must!(sim, !named, "{} deleted while the status names it", d.version);
         }
-        Write::CreateSlotService(_) => {}
+        Write::CreateSlotService(_) | Write::ConfirmNoTraffic(_) => {}
         Write::SetWeights { weights, journal, .. } => {
             must!(sim, weights.a + weights.b == 100 && (0..=100).contains(&weights.a), "{weights:?}");
             for slot in [Slot::A, Slot::B] {

@@ -55,6 +55,7 @@ pub struct Route {
 pub enum Refused {
     Exists,
     Gone,
+    InUse,
 }
 
 #[derive(Clone, Debug)]
@@ -205,6 +206,11 @@ impl Cluster {
             Write::Scale { name, uid, replicas } => {
                 let i = self.find(name, uid)?;
                 self.resize(i, *replicas);
+            }
+            Write::ConfirmNoTraffic(slot) => {
+                if self.weight(*slot) > 0 {
+                    return Err(Refused::InUse);
+                }
             }
             Write::DeleteDeployment { name, uid } => {
                 let i = self.find(name, uid)?;

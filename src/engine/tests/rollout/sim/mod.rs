@@ -346,7 +346,8 @@ impl Sim {
                 assert!(stale, "{refused:?}: {write:?}\n{}", self.log());
                 return;
             }
-            if self.count(describe(write), false) {
+            let read = matches!(write, Write::ConfirmNoTraffic(_));
+            if !read && self.count(describe(write), false) {
                 return;
             }
         }
@@ -426,6 +427,7 @@ fn describe(write: &Write) -> String {
         }
         Write::Scale { name, replicas, .. } => format!("scale {name} to {replicas}"),
         Write::DeleteDeployment { name, .. } => format!("delete {name}"),
+        Write::ConfirmNoTraffic(slot) => format!("confirm that {slot:?} has no traffic"),
         Write::CreateSlotService(slot) => format!("service {slot:?}"),
         Write::SetWeights { weights, journal, .. } => {
             format!("weights {}/{} for {journal}", weights.a, weights.b)

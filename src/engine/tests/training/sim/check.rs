@@ -57,7 +57,10 @@ pub fn write(sim: &Sim, write: &Write, stale: bool) {
             must!(sim, passed || sim.spec.evaluation.is_none(), "a version that did not pass");
             must!(sim, sim.spec.replay_of.is_none(), "a version of a replay");
         }
-        Write::ConfirmAbsent { .. } | Write::DeleteService { .. } | Write::VersionStatus { .. } => {}
+        Write::ConfirmAbsent { .. }
+        | Write::ConfirmPods { .. }
+        | Write::DeleteService { .. }
+        | Write::VersionStatus { .. } => {}
     }
 }
 

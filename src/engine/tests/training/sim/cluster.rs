@@ -283,7 +283,17 @@ impl Cluster {
         self.services.clear();
     }
 
+    /// What the caches show.
     pub fn observe(&self) -> World {
+        self.seen(self.pod_lag)
+    }
+
+    /// What the apiserver knows.
+    fn observe_now(&self) -> World {
+        self.seen(0)
+    }
+
+    fn seen(&self, pod_lag: i64) -> World {
         let now = self.now;
         let mut world = World::default();
         for job in &self.jobs {
@@ -293,7 +303,7 @@ impl Cluster {
                     JobEnd::Failed { reason: reason.clone(), message: message.clone(), at: at(*t) }
                 }
             });
-            let pods: Vec<_> = job.pods.iter().filter_map(|p| observed(job, p, now - self.pod_lag)).collect();
+            let pods: Vec<_> = job.pods.iter().filter_map(|p| observed(job, p, now - pod_lag)).collect();
             let live = i32::from(end.is_none() && !job.suspended) * job.nodes;
             world.jobs.push(ObservedJob {
                 name: job.name.clone(),
@@ -360,6 +370,14 @@ impl Cluster {
             }
             Write::ConfirmAbsent { uid, .. } => {
                 if self.jobs.iter().any(|j| j.uid == *uid) {
+                    return Err(Outrun);
+                }
+                return Ok(Done::Read);
+            }
+            Write::ConfirmPods { job_uid, ended } => {
+                let pods = self.observe_now().pods;
+                let mut of_job = pods.iter().filter(|p| p.job_uid == *job_uid && !p.is_live());
+                if of_job.any(|p| !ended.contains(&p.name)) {
                     return Err(Outrun);
                 }
                 return Ok(Done::Read);

@@ -276,7 +276,9 @@ impl Sim {
             check::write(self, write, stale);
             match self.cluster.write(write) {
                 Err(Outrun) => {
-                    assert!(stale, "refused: {write:?}\n{}", self.log());
+                    let late = matches!(write, Write::ConfirmPods { .. }) && self.cluster.pod_lag > 0;
+                    assert!(stale || late, "refused: {write:?}\n{}", self.log());
+                    self.recheck_at = Some(self.cluster.now + 1);
                     return;
                 }
                 Ok(Done::Read) => {}
@@ -370,6 +372,7 @@ fn describe(write: &Write) -> String {
             format!("create attempt {attempt} ({remaining:?} left)")
         }
         Write::CreateEvaluation(job) => format!("create evaluation {}", job.number),
+        Write::ConfirmPods { job_uid, .. } => format!("confirm the pods of {job_uid}"),
         Write::ConfirmAbsent { job, .. } => format!("confirm that {job} is gone"),
         Write::DeleteJob { name, .. } => format!("delete Job {name}"),
         Write::DeleteService { name, .. } => format!("delete Service {name}"),

@@ -161,6 +161,7 @@ pub fn all() -> Vec<Script> {
         story("gang", gang, &[]),
         story("gang without its Service", gang, &[(3, LoseService), (30, LoseService)]),
         story("slow cache of pods", gang, &[(0, PodsLag(4))]),
+        story("cache of pods that stands still for a minute", gang, &[(0, PodsLag(60)), (120, PodsLag(0))]),
         programs("one crash", as_it_is, &[Exit(1), Good]),
         programs("one crash in a gang", gang, &[Exit(1), Good]),
         programs("crashes", as_it_is, &[Exit(1), Exit(1), Exit(1), Good]),
