@@ -14,7 +14,7 @@ pub struct ModelDeploymentStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Progressing, Stalled, Reconciling, MetricsAvailable, ArtifactVerified.
+    /// Ready, Progressing, Stalled, Reconciling, MetricsAvailable, ArtifactVerified, Revoked.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

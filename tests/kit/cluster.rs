@@ -7,7 +7,7 @@ use kube::{Client, Config};
 use serin_bed::{Bed, Kind, Options};
 use tokio::sync::OnceCell;
 
-use crate::{leftovers, manifests, operator};
+use crate::{collector, leftovers, manifests, operator};
 
 /// The bed's name, unless the environment says otherwise: two checkouts whose definitions differ need one each.
 const BED: &str = "serin-tests";
@@ -53,6 +53,7 @@ impl Cluster {
         manifests::apply(&cluster.bed, &manifests::permissions()).await;
         manifests::apply(&cluster.bed, MORE_ADDRESSES).await;
         manifests::wait_for_crds(&cluster.bed).await;
+        collector::wait_for_kinds(&cluster.client()).await;
         leftovers::sweep(&cluster.client()).await;
         cluster
     }

@@ -7,6 +7,7 @@
 //! - [`proxy`]: between it and the apiserver: counts calls, breaks them, kills
 //! - [`kubelet`], [`gateway`], [`prometheus`]: scripted neighbours
 //! - [`by_hand`]: what a person does to children of ours
+//! - `collector`: whether Kubernetes is ready for us to delete
 //! - [`cost`]: what a rollout costs the apiserver
 //! - [`history`], [`invariants`], [`run_invariants`], [`story`], [`told`]: what happened, what must never happen, and how to read it
 //! - [`end_state`], [`run_end_state`]: two lives compared
@@ -15,6 +16,7 @@
 
 pub mod by_hand;
 pub mod cluster;
+mod collector;
 pub mod cost;
 pub mod crowd;
 mod definitions;
