@@ -114,7 +114,7 @@ fn picture(t: &Timeline, width: usize) -> Vec<String> {
     lines.extend(runs(t, width));
     if !t.row.stable.is_empty() || !t.row.candidate.is_empty() {
         lines.push(format!(
-            "   {DIM}{:<14}{:<14}{:<8}{:<6}{:<12}{OFF}",
+            "   {DIM}{:<18}{:<18}{:<8}{:<6}{:<12}{OFF}",
             "STABLE", "CANDIDATE", "WEIGHT", "STEP", "VERDICT"
         ));
         let colour = match t.row.verdict.as_str() {
@@ -123,7 +123,7 @@ fn picture(t: &Timeline, width: usize) -> Vec<String> {
             _ => YELLOW,
         };
         lines.push(format!(
-            "   {BOLD}{:<14}{OFF}{:<14}{:<8}{:<6}{colour}{:<12}{OFF}",
+            "   {BOLD}{:<18}{OFF}{:<18}{:<8}{:<6}{colour}{:<12}{OFF}",
             dash(&t.row.stable),
             dash(&t.row.candidate),
             format!("{} %", t.row.weight),
