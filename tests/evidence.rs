@@ -16,7 +16,7 @@ fn undecidable(on_horizon: OnHorizon) -> ModelDeployment {
 
 async fn world_with_little_traffic() -> World {
     let world = World::start().await;
-    world.prometheus.load("wine", Load { per_second: 2.0, error_permille: 0.0 });
+    world.prometheus.load("wine", Load { per_second: 2.0, ..Load::GOOD });
     world.serve("v1").await;
     world
 }

@@ -185,3 +185,48 @@ async fn gauge_over_its_bound_rolls_back() {
     assert!(message.contains("memory"), "{message}");
     world.check_invariants();
 }
+
+/// A canary with this metric and no other, at the first of its steps.
+fn judged_by(metric: &serde_json::Value) -> serin_api::ModelDeployment {
+    let mut wanted = wine("v2").steps(&[(20, 1), (50, 1)]);
+    wanted.spec.rollout.analysis.metrics = vec![serde_json::from_value(metric.clone()).unwrap()];
+    wanted
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slower_version_is_rolled_back_by_its_histogram() {
+    let world = World::start().await;
+    world.prometheus.load("wine:v2", Load::SLOW);
+    world.serve("v1").await;
+    world.apply(&judged_by(&serde_json::json!({"name": "slow", "latency": {}}))).await;
+    let model = world.until_model(NAME, "v2 is rejected", 60, |m| m.rejected("v2")).await;
+    let message = model.status.unwrap().last_failed.unwrap().message;
+    assert!(message.starts_with("slow: ") && message.contains("slower than 0."), "{message}");
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn version_as_fast_is_promoted_by_its_histogram() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    world.apply(&judged_by(&serde_json::json!({"name": "slow", "latency": {}}))).await;
+    world.until_model(NAME, "v2 serves", 90, |m| m.serves("v2")).await;
+    world.assert(world.steps(NAME) == [20, 50, 100], &format!("{:?}", world.steps(NAME)));
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejected_answers_roll_back() {
+    let world = World::start().await;
+    world.prometheus.load("wine:v2", Load::BAD);
+    world.serve("v1").await;
+    let wrong = serde_json::json!({
+        "name": "rejected",
+        "quality": {"all": {"series": "answers_total"}, "bad": {"series": "answers_rejected_total"}},
+    });
+    world.apply(&judged_by(&wrong)).await;
+    let model = world.until_model(NAME, "v2 is rejected", 60, |m| m.rejected("v2")).await;
+    let message = model.status.unwrap().last_failed.unwrap().message;
+    assert!(message.starts_with("rejected: 30.00 % bad, stable 0.00 %"), "{message}");
+    world.check_invariants();
+}

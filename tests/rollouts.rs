@@ -57,7 +57,7 @@ async fn analysis_tick_writes_nothing() {
     let world = World::start().await;
     world.serve("v1").await;
     // Long enough at one step for many ticks, with too little traffic for a verdict.
-    world.prometheus.load("wine", Load { per_second: 1.0, error_permille: 0.0 });
+    world.prometheus.load("wine", Load { per_second: 1.0, ..Load::GOOD });
     world.canary(&wine("v2").steps(&[(20, 600)])).await;
     let read = |m: &serin_api::ModelDeployment| m.condition(Type::MetricsAvailable).0 == "True";
     world.until_model(NAME, "metrics are read", 20, read).await;

@@ -24,7 +24,10 @@ pub mod validate;
 
 pub use crds::{crd_files, crds, crds_yaml};
 pub use evaluation::{Direction, Evaluation, Gate, GateMetric, GateSlice, Level, WhenNoChampion};
-pub use metrics::{Analysis, ErrorRatio, Gauge, Metric, RequestCounter, Threshold};
+pub use metrics::{
+    Analysis, Better, Counter, ErrorRatio, Gauge, Histogram, Kind as MetricKind, Latency, MeanLatency,
+    Metric, Quality, RequestCounter, Score, Sum, Threshold,
+};
 pub use model::{Artifact, Digest, Layout, Location, ModelSource, ResolvedModel};
 pub use model_deployment::{Availability, ModelDeployment, ModelDeploymentSpec};
 pub use model_version::{

@@ -237,7 +237,7 @@ pub struct MetricEvidence {
     pub log10_e: String,
     /// What is estimated, in words: `2.10 % errors, stable 0.44 % (4.8x)`.
     pub estimate: String,
-    /// Requests of the candidate that were looked at; for a threshold, blocks of evidence.
+    /// Requests of the candidate that were looked at; for a score or a threshold, blocks of evidence.
     pub samples: i64,
     /// Requests of the candidate still needed for a promotion at the present rates, where that can be computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -114,7 +114,7 @@ impl ErrorTest {
     }
 
     /// Replays the window and gives the verdict of this metric alone. Several error metrics of one analysis share
-    /// the budget: use [`crate::judge_errors`].
+    /// the budget: use [`crate::judge_all`].
     pub fn judge(&self, input: &ErrorInput<'_>, window: &Window) -> ErrorVerdict {
         self.replay(input, window).0
     }

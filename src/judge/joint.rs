@@ -1,67 +1,6 @@
-//! Several error metrics under one rollback budget.
-
-use crate::{ErrorInput, ErrorTest, ErrorVerdict, State, Window};
-
-/// One error metric of an analysis.
-#[derive(Debug, Clone, Copy)]
-pub struct ErrorMetric<'a> {
-    /// Name as the user wrote it.
-    pub name: &'a str,
-    /// Its validated parameters.
-    pub test: ErrorTest,
-    /// Its data.
-    pub input: ErrorInput<'a>,
-}
-
-/// The verdict over several error metrics.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JointVerdict {
-    /// Fail if decided; all Pass is Pass; any NoData is NoData; else, and without metrics, as in [`crate::merge`].
-    pub state: State,
-    /// Index of the metric with the largest evidence: at the decision if there is one, else now. None without
-    /// metrics.
-    pub leading: Option<usize>,
-    /// log10 of the mean evidence after the last tick.
-    pub rollback_evidence_log10: f64,
-    /// End of the first tick at which the mean evidence reached `1/α`, milliseconds since the Unix epoch.
-    pub decided_at_ms: Option<i64>,
-    /// Verdicts in the order of the metrics. Only the leading one can be Fail, and only if the joint one is;
-    /// `decided_at_ms` is set there only.
-    pub verdicts: Vec<ErrorVerdict>,
-}
-
-/// Judges error metrics together: roll back when the mean of their evidences reaches `1/α`, with α the smallest of
-/// their budgets. The mean of e-values is one whatever their dependence (Vovk and Wang 2021), and it is never worse
-/// than giving each metric its part of the budget. With one metric this is [`ErrorTest::judge`].
-pub fn judge_errors(metrics: &[ErrorMetric<'_>], window: &Window) -> JointVerdict {
-    let mut verdicts = Vec::with_capacity(metrics.len());
-    let mut weighed = Vec::with_capacity(metrics.len());
-    for metric in metrics {
-        let (verdict, trace) = metric.test.replay(&metric.input, window);
-        verdicts.push(verdict);
-        let trace = trace.iter().map(|p| (p.end_ms, p.rollback_evidence)).collect();
-        weighed.push(Weighed { weight: 1.0, trace });
-    }
-    let budget = metrics.iter().map(|m| m.test.params().false_rollback_budget).fold(1.0, f64::min);
-    let Joint { evidence, decided, leading } = combine(&weighed, budget);
-    for (index, verdict) in verdicts.iter_mut().enumerate() {
-        let blamed = decided.filter(|(_, leading)| *leading == index);
-        verdict.decided_at_ms = blamed.map(|(end_ms, _)| end_ms);
-        if blamed.is_some() {
-            verdict.state = State::Fail;
-        } else if verdict.state == State::Fail {
-            // Over the threshold alone, but not with its share of the budget.
-            verdict.state = if verdict.no_data.is_some() { State::NoData } else { State::Undecided };
-        }
-    }
-    JointVerdict {
-        state: joint_state(&verdicts),
-        leading,
-        rollback_evidence_log10: evidence.log10(),
-        decided_at_ms: decided.map(|(end_ms, _)| end_ms),
-        verdicts,
-    }
-}
+//! Several metrics under one rollback budget: roll back when the mean of their evidences reaches `1/α`. The mean of
+//! e-values is one whatever their dependence (Vovk and Wang, Annals of Statistics 2021), and it is never worse than giving
+//! each metric its part of the budget.
 
 /// One metric's rollback evidence at the ends of its ticks, in order, and its share of the budget.
 pub(crate) struct Weighed {
@@ -120,17 +59,4 @@ fn leading(evidence: &[f64]) -> Option<usize> {
         }
     }
     best
-}
-
-fn joint_state(verdicts: &[ErrorVerdict]) -> State {
-    let any = |state| verdicts.iter().any(|v| v.state == state);
-    if any(State::Fail) {
-        State::Fail
-    } else if verdicts.is_empty() || any(State::NoData) {
-        State::NoData
-    } else if any(State::Undecided) {
-        State::Undecided
-    } else {
-        State::Pass
-    }
 }

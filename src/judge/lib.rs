@@ -13,7 +13,7 @@
 //! - [`ErrorTest`]: the anytime-valid error-ratio test, also for quality ([`judge_quality`]). [`LatencyTest`]: the same
 //!   at the edges of a histogram. [`MeanTest`]: mean latency, asymptotic. [`ScoreTest`]: bounded scores, by betting.
 //!   [`ThresholdTest`]: a plain bound on a gauge.
-//! - [`judge_errors`], [`judge_all`]: several metrics under one budget. [`merge`]: one verdict from many.
+//! - [`judge_all`]: several metrics under one budget. [`merge`]: one verdict from many.
 //! - [`TrafficCheck`]: whether the canary gets its share. [`conclude`]: what follows, and when time is up.
 //! - [`first_rung`], [`next_rung`]: the traffic ramp. [`ratio_interval`]: how much worse, at any time.
 //!
@@ -56,7 +56,6 @@ pub use error::{ArmTotals, ErrorInput, ErrorTest, ErrorVerdict, TracePoint};
 pub use histogram::{Bucket, Histogram, HistogramPod};
 pub use horizon::{AtHorizon, Conclusion, Horizon, Inconclusive, Progress, conclude};
 pub use input::{GaugePod, PodCounters, Sample, Series, Window};
-pub use joint::{ErrorMetric, JointVerdict, judge_errors};
 pub use latency::{EdgeVerdict, EvidencePoint, LatencyInput, LatencyNoData, LatencyTest, LatencyVerdict};
 pub use mean::{MeanInput, MeanPod, MeanTest, MeanVerdict};
 pub use merge::{MetricState, NoDataReason, Overall, State, merge};

@@ -63,7 +63,7 @@ pub struct Overall {
 /// Merges the verdicts of metrics, in the order the user listed them.
 ///
 /// Passing needs every metric, which needs no correction for their number. Failing by any one does: error metrics
-/// that are judged together must come from [`crate::judge_errors`], which shares one budget between them.
+/// that are judged together must come from [`crate::judge_all`], which shares one budget between them.
 pub fn merge(metrics: &[MetricState<'_>]) -> Overall {
     let mut worst: Option<&MetricState<'_>> = None;
     for metric in metrics.iter().filter(|m| m.state == State::Fail) {

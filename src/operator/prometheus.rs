@@ -102,10 +102,10 @@ impl Prometheus {
         Ok(Self { http, query })
     }
 
-    /// Raw samples of `series` from the pods of both arms, from `m.from` until `now`.
+    /// Raw samples of these series from the pods of both arms, from `m.from` until `now`.
     pub async fn samples(
         &self,
-        series: &str,
+        series: &[String],
         namespace: &str,
         m: &Measurement,
         now: DateTime<Utc>,
@@ -166,10 +166,12 @@ fn merge(all: &mut Vec<RawSeries>, part: Vec<RawSeries>) {
 
 /// The selector: our own namespace and our own pods, always. Names are quoted although their patterns leave nothing
 /// to quote: a rule in a schema is not a reason to trust text here.
-fn selector(series: &str, namespace: &str, m: &Measurement) -> String {
+fn selector(series: &[String], namespace: &str, m: &Measurement) -> String {
+    let series: Vec<String> = series.iter().map(|name| escape_regex(name)).collect();
     let pods: Vec<String> = m.candidate.iter().chain([&m.stable]).map(|name| escape_regex(name)).collect();
     let pods = format!("(?:{})-.+", pods.join("|"));
-    format!("{{__name__={},namespace={},pod=~{}}}", quote(series), quote(namespace), quote(&pods))
+    let (series, namespace, pods) = (quote(&series.join("|")), quote(namespace), quote(&pods));
+    format!("{{__name__=~{series},namespace={namespace},pod=~{pods}}}")
 }
 
 /// A PromQL string literal.
@@ -225,8 +227,8 @@ mod tests {
         Mock::given(method("GET")).and(path("/api/v1/query")).respond_with(template).mount(&server).await;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let p = Prometheus::new(&server.uri()).unwrap();
-        p.samples("http_requests_total", "ns", &measurement(), DateTime::from_timestamp(1060, 0).unwrap())
-            .await
+        let series = ["http_requests_total".to_owned()];
+        p.samples(&series, "ns", &measurement(), DateTime::from_timestamp(1060, 0).unwrap()).await
     }
 
     fn matrix(result: &str) -> ResponseTemplate {
@@ -264,10 +266,11 @@ mod tests {
     fn names_cannot_leave_their_quotes() {
         let mut m = measurement();
         m.stable = "wine.a\"}".into();
-        let s = selector("x\"} or vector(1)", "n\\", &m);
+        let series = ["x\"} or vector(1)".to_owned(), "up:a".to_owned()];
+        let s = selector(&series, "n\\", &m);
         assert_eq!(
             s,
-            r#"{__name__="x\"} or vector(1)",namespace="n\\",pod=~"(?:wine-b|wine\\.a\\\"\\})-.+"}"#
+            r#"{__name__=~"x\\\"\\}\\ or\\ vector\\(1\\)|up\\:a",namespace="n\\",pod=~"(?:wine-b|wine\\.a\\\"\\})-.+"}"#
         );
     }
 }

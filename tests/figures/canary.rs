@@ -57,7 +57,7 @@ fn add(table: &mut Table, what: &str, cost: &Cost, goal: &str) {
 async fn ticks(table: &mut Table) {
     let world = World::start().await;
     world.serve("v1").await;
-    world.prometheus.load("wine", Load { per_second: 1.0, error_permille: 0.0 });
+    world.prometheus.load("wine", Load { per_second: 1.0, ..Load::GOOD });
     world.canary(&wine("v2").steps(&[(20, 600)])).await;
     world.settled(Duration::from_secs(5)).await;
     let mark = world.proxy.calls().mark();

@@ -1,7 +1,8 @@
 //! A ModelDeployment.
 
 use super::common::{digest, env, label, range, storage};
-use crate::{Metric, ModelDeploymentSpec, ModelSource, Server, quantity};
+use super::metric;
+use crate::{ModelDeploymentSpec, ModelSource, Server};
 
 /// Checks the object's name: names of children are built from it.
 pub fn name(name: &str) -> Result<(), String> {
@@ -77,82 +78,11 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
         if metrics[..i].iter().any(|o| o.name == m.name) {
             return Err(format!("rollout.analysis.metrics: the name {} stands twice", m.name));
         }
-        metric(m)?;
+        metric::check(m)?;
     }
-    if !metrics.iter().any(|m| m.error_ratio.is_some()) {
-        return Err(
-            "rollout.analysis.metrics needs an errorRatio: a threshold alone cannot promote".to_owned()
-        );
+    if metrics.iter().all(|m| m.threshold.is_some()) {
+        let message = "rollout.analysis.metrics needs one that compares both versions: a threshold alone cannot promote";
+        return Err(message.to_owned());
     }
     Ok(())
-}
-
-fn metric(m: &Metric) -> Result<(), String> {
-    let name = &m.name;
-    match (&m.error_ratio, &m.threshold) {
-        (Some(e), None) => {
-            if e.unacceptable_ratio_percent <= e.max_ratio_percent {
-                return Err(format!(
-                    "metric {name}: unacceptableRatioPercent {} must be above maxRatioPercent {}",
-                    e.unacceptable_ratio_percent, e.max_ratio_percent
-                ));
-            }
-            range(&format!("metric {name}: maxRatioPercent"), e.max_ratio_percent, 100, 1000)?;
-            range(&format!("metric {name}: sloErrorPermille"), e.slo_error_permille, 0, 500)?;
-            if let Some(code) = e.requests.error_codes.iter().find(|c| !code_pattern(c)) {
-                return Err(format!(
-                    "metric {name}: {code:?} is neither a status code nor a class such as 5xx"
-                ));
-            }
-            if e.requests.error_codes.is_empty() {
-                return Err(format!("metric {name}: errorCodes must hold at least one code"));
-            }
-            series(name, &e.requests.series)?;
-            metric_label(name, &e.requests.code_label)
-        }
-        (None, Some(t)) => {
-            if t.max.is_none() && t.min.is_none() {
-                return Err(format!("metric {name}: a threshold needs max or min"));
-            }
-            for bound in [&t.max, &t.min].into_iter().flatten() {
-                if quantity::parse(bound).is_none() {
-                    return Err(format!("metric {name}: {bound:?} is not a quantity (2Gi, 250m, 0.3)"));
-                }
-            }
-            let bound = |b: &Option<String>| b.as_deref().and_then(quantity::parse);
-            if let (Some(max), Some(min)) = (bound(&t.max), bound(&t.min))
-                && min > max
-            {
-                return Err(format!("metric {name}: no value can be above min and below max"));
-            }
-            series(name, &t.gauge.series)
-        }
-        _ => Err(format!("metric {name} must have exactly one of errorRatio, threshold")),
-    }
-}
-
-fn series(metric: &str, s: &str) -> Result<(), String> {
-    let first = s.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b':');
-    if first && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':') {
-        Ok(())
-    } else {
-        Err(format!("metric {metric}: {s:?} is not the name of a series"))
-    }
-}
-
-fn metric_label(metric: &str, s: &str) -> Result<(), String> {
-    let first = s.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    if first && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        Ok(())
-    } else {
-        Err(format!("metric {metric}: {s:?} is not the name of a label"))
-    }
-}
-
-/// `500` or `5xx`.
-fn code_pattern(s: &str) -> bool {
-    match s.as_bytes() {
-        [b'1'..=b'5', rest @ ..] => rest == b"xx" || (rest.len() == 2 && rest.iter().all(u8::is_ascii_digit)),
-        _ => false,
-    }
 }

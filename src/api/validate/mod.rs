@@ -10,6 +10,7 @@
 mod common;
 mod deployment;
 mod evaluation;
+mod metric;
 mod training;
 mod version;
 

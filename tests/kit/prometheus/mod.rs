@@ -200,13 +200,18 @@ impl Shared {
         let state = self.state.lock().unwrap();
         let mut result = Vec::new();
         for pod in (self.pods)() {
-            for (mut labels, samples) in state.traffic.of(&pod, &selector.series, start_ms, end_ms) {
+            let names = selector.series.iter();
+            let found = names.flat_map(|name| {
+                let series = state.traffic.of(&pod, name, start_ms, end_ms);
+                series.into_iter().map(move |(labels, samples)| (name, labels, samples))
+            });
+            for (name, mut labels, samples) in found {
                 labels.insert("namespace".to_owned(), self.namespace.clone());
                 labels.insert("pod".to_owned(), pod.name.clone());
                 if samples.is_empty() || !selector.matches(&labels) {
                     continue;
                 }
-                labels.insert("__name__".to_owned(), selector.series.clone());
+                labels.insert("__name__".to_owned(), name.clone());
                 let value = |value: f64| match trouble {
                     Trouble::NotNumbers => "NaN".to_owned(),
                     _ => value.to_string(),

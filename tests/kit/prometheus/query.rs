@@ -7,8 +7,8 @@ use regex::Regex;
 /// `series{label="value",other=~"pattern"}[60s]`.
 #[derive(Debug)]
 pub struct Selector {
-    /// Name of the series.
-    pub series: String,
+    /// Names of the series.
+    pub series: Vec<String>,
     /// Length of the range.
     pub range_ms: Option<i64>,
     matchers: Vec<Matcher>,
@@ -27,15 +27,16 @@ impl Selector {
         let shape = Regex::new(r"^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(.*)\})?\s*(?:\[([0-9a-z]+)\])?\s*$")
             .unwrap();
         let found = shape.captures(query)?;
-        let mut series = found.get(1).map(|name| name.as_str().to_owned());
+        let mut series: Vec<String> = found.get(1).map(|name| name.as_str().to_owned()).into_iter().collect();
         let mut matchers = Vec::new();
         let matcher =
             Regex::new(r#"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*,?"#).unwrap();
         let inside = found.get(2).map_or("", |inside| inside.as_str());
         for part in matcher.captures_iter(inside) {
             let value: String = serde_json::from_str(&format!("\"{}\"", &part[3])).ok()?;
-            if &part[1] == "__name__" && &part[2] == "=" {
-                series = Some(value);
+            if &part[1] == "__name__" && matches!(&part[2], "=" | "=~") {
+                // Of patterns only alternatives of names.
+                series.extend(value.split('|').map(|name| name.replace('\\', "")));
                 continue;
             }
             let text = if part[2].ends_with('~') { value } else { regex::escape(&value) };
@@ -47,7 +48,7 @@ impl Selector {
             Some(range) => Some(duration_ms(range.as_str())?),
             None => None,
         };
-        Some(Self { series: series?, range_ms, matchers })
+        (!series.is_empty()).then_some(Self { series, range_ms, matchers })
     }
 
     /// Whether a series with these labels is meant.
@@ -94,7 +95,10 @@ mod tests {
     fn a_selector_with_a_range() {
         let query = r#"{__name__="http_requests_total",namespace="a",pod=~"wine-1a2b-.*"}[95s]"#;
         let selector = Selector::parse(query).unwrap();
-        assert_eq!((selector.series.as_str(), selector.range_ms), ("http_requests_total", Some(95_000)));
+        assert_eq!(
+            (selector.series.as_slice(), selector.range_ms),
+            (["http_requests_total".to_owned()].as_slice(), Some(95_000))
+        );
         let labels =
             |pod: &str| [("namespace", "a"), ("pod", pod)].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         assert!(selector.matches(&labels("wine-1a2b-xyz")));
@@ -105,8 +109,10 @@ mod tests {
     #[test]
     fn other_forms() {
         let selector = Selector::parse(r#"up{pod!="a", job=~"x|y"}"#).unwrap();
-        assert_eq!((selector.series.as_str(), selector.range_ms), ("up", None));
+        assert_eq!((selector.series.concat(), selector.range_ms), ("up".to_owned(), None));
         assert!(selector.matches(&[("job".to_owned(), "y".to_owned())].into()));
+        let two = Selector::parse(r#"{__name__=~"took_sum|took\\:count"}[5s]"#).unwrap();
+        assert_eq!(two.series, ["took_sum", "took:count"]);
         assert_eq!(Selector::parse("up[1m30s]").unwrap().range_ms, Some(90_000));
         assert!(Selector::parse("sum(rate(up[1m]))").is_none());
         assert!(Selector::parse("{}").is_none());

@@ -11,16 +11,23 @@ pub struct Load {
     pub per_second: f64,
     /// Share of them that fail, in permille.
     pub error_permille: f64,
+    /// What they take on average, in milliseconds; exponentially distributed.
+    pub mean_ms: f64,
 }
 
 impl Load {
     /// Busy and without a fault.
-    pub const GOOD: Self = Self { per_second: 400.0, error_permille: 0.0 };
+    pub const GOOD: Self = Self { per_second: 400.0, error_permille: 0.0, mean_ms: 40.0 };
     /// Three of ten requests fail.
-    pub const BAD: Self = Self { per_second: 400.0, error_permille: 300.0 };
+    pub const BAD: Self = Self { error_permille: 300.0, ..Self::GOOD };
+    /// Twice as slow.
+    pub const SLOW: Self = Self { mean_ms: 80.0, ..Self::GOOD };
     /// Nobody asks.
-    pub const NONE: Self = Self { per_second: 0.0, error_permille: 0.0 };
+    pub const NONE: Self = Self { per_second: 0.0, ..Self::GOOD };
 }
+
+/// Upper edges of the latency histogram, in seconds.
+const EDGES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, f64::INFINITY];
 
 /// A text that is part of the image, a time in milliseconds, and what holds from then on.
 type Line<T> = (String, i64, T);
@@ -55,6 +62,11 @@ impl Traffic {
         let scrapes: Vec<i64> = seconds.map(|second| second * 1000 + phase).collect();
         match series {
             "http_requests_total" => self.requests(pod, began, &scrapes),
+            "http_request_duration_seconds_bucket" => self.buckets(pod, began, &scrapes),
+            "answers_total" => vec![self.counted(pod, began, &scrapes, |_| 1.0)],
+            "answers_rejected_total" => {
+                vec![self.counted(pod, began, &scrapes, |load| load.error_permille / 1000.0)]
+            }
             "up" => vec![(BTreeMap::new(), scrapes.into_iter().map(|at| (at, 1.0)).collect())],
             _ => self.gauge(pod, series, &scrapes).into_iter().collect(),
         }
@@ -73,8 +85,28 @@ impl Traffic {
         ]
     }
 
+    fn counted(
+        &self,
+        pod: &KnownPod,
+        began: i64,
+        scrapes: &[i64],
+        share: impl Fn(Load) -> f64 + Copy,
+    ) -> Series {
+        (BTreeMap::new(), scrapes.iter().map(|at| (*at, self.total(pod, began, *at, share))).collect())
+    }
+
+    fn buckets(&self, pod: &KnownPod, began: i64, scrapes: &[i64]) -> Vec<Series> {
+        let bucket = |le: f64| {
+            let under = |load: Load| 1.0 - (-1000.0 * le / load.mean_ms).exp();
+            let (mut labels, samples) = self.counted(pod, began, scrapes, under);
+            labels.insert("le".to_owned(), if le.is_finite() { le.to_string() } else { "+Inf".to_owned() });
+            (labels, samples)
+        };
+        EDGES.map(bucket).into()
+    }
+
     /// So many requests of a pod since it began, of those that `share` counts.
-    fn total(&self, pod: &KnownPod, began: i64, at: i64, share: fn(Load) -> f64) -> f64 {
+    fn total(&self, pod: &KnownPod, began: i64, at: i64, share: impl Fn(Load) -> f64) -> f64 {
         let lines: Vec<_> = self.loads.iter().filter(|(image, ..)| pod.image.contains(image)).collect();
         let mut total = 0.0;
         for (index, (_, from, load)) in lines.iter().enumerate() {
@@ -117,8 +149,8 @@ mod tests {
     #[test]
     fn counters_rise_from_the_moment_a_pod_is_ready() {
         let mut traffic = Traffic::default();
-        traffic.set("wine", Load { per_second: 10.0, error_permille: 100.0 }, 0);
-        traffic.set("wine:v2", Load { per_second: 20.0, error_permille: 0.0 }, 5000);
+        traffic.set("wine", Load { per_second: 10.0, error_permille: 100.0, ..Load::GOOD }, 0);
+        traffic.set("wine:v2", Load { per_second: 20.0, ..Load::GOOD }, 5000);
         let found = traffic.of(&pod(1500), "http_requests_total", 0, 7000);
         let (good, errors) = (&found[0].1, &found[1].1);
         assert_eq!(good.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [2000, 3000, 4000, 5000, 6000, 7000]);

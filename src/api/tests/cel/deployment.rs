@@ -28,6 +28,12 @@ fn steps(weights: &[i32]) -> Value {
 #[case::ratio_just_above("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(151))]
 #[case::only_max("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "max": "1" }))]
 #[case::only_min("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "min": "1" }))]
+#[case::latency("/spec/rollout/analysis/metrics/1", json!({ "name": "slow", "latency": {} }))]
+#[case::latency_alone("/spec/rollout/analysis/metrics", json!([{ "name": "slow", "latency": {} }]))]
+#[case::mean("/spec/rollout/analysis/metrics/1", json!({ "name": "mean", "meanLatency": { "sum": { "series": "took_seconds" } } }))]
+#[case::bad_of_all("/spec/rollout/analysis/metrics/1", json!({ "name": "wrong", "quality": { "all": { "series": "labelled" }, "bad": { "series": "wrong" } } }))]
+#[case::good_of_all("/spec/rollout/analysis/metrics/1", json!({ "name": "right", "quality": { "all": { "series": "labelled" }, "good": { "series": "right" } } }))]
+#[case::score("/spec/rollout/analysis/metrics/1", json!({ "name": "accuracy", "score": { "gauge": { "series": "accuracy" } } }))]
 #[case::env_like_ours("/spec/server/env/0/name", json!("MY_SERIN_"))]
 #[case::env_empty_value("/spec/server/env/0", json!({ "name": "EMPTY", "value": "" }))]
 fn takes(#[case] pointer: &str, #[case] value: Value) {
@@ -52,8 +58,13 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
 #[case::steps_back_to_front("/spec/rollout/steps", steps(&[100, 50]), "steps must go up")]
 #[case::ratio_equal("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(150), "above maxRatioPercent")]
 #[case::neither_bound("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" } }), "max or min")]
-#[case::no_kind("/spec/rollout/analysis/metrics/1", json!({ "name": "memory" }), "exactly one of errorRatio, threshold")]
+#[case::no_kind("/spec/rollout/analysis/metrics/1", json!({ "name": "memory" }), "exactly one of errorRatio, latency")]
 #[case::only_thresholds("/spec/rollout/analysis/metrics", json!([{ "name": "m", "threshold": { "gauge": { "series": "x" }, "max": "1" } }]), "cannot promote")]
+#[case::slowdown_equal("/spec/rollout/analysis/metrics/1", json!({ "name": "slow", "latency": { "maxIncreasePercent": 50 } }), "above maxIncreasePercent")]
+#[case::mean_equal("/spec/rollout/analysis/metrics/1", json!({ "name": "mean", "meanLatency": { "maxIncreasePercent": 50, "sum": { "series": "x" } } }), "above maxIncreasePercent")]
+#[case::quality_equal("/spec/rollout/analysis/metrics/1", json!({ "name": "q", "quality": { "maxRatioPercent": 200, "all": { "series": "a" }, "bad": { "series": "b" } } }), "above maxRatioPercent")]
+#[case::neither_part("/spec/rollout/analysis/metrics/1", json!({ "name": "q", "quality": { "all": { "series": "a" } } }), "exactly one of bad, good")]
+#[case::both_parts("/spec/rollout/analysis/metrics/1", json!({ "name": "q", "quality": { "all": { "series": "a" }, "bad": { "series": "b" }, "good": { "series": "c" } } }), "exactly one of bad, good")]
 #[case::reserved_env("/spec/server/env/0/name", json!("SERIN_MODEL_PATH"), "reserved")]
 #[case::env_without_source("/spec/server/env/0", json!({ "name": "X" }), "exactly one of value")]
 #[case::env_with_two("/spec/server/env/0", json!({ "name": "X", "value": "1", "secretKeyRef": { "name": "a", "key": "b" } }), "exactly one of value")]
@@ -67,7 +78,7 @@ fn both_kinds_of_a_metric_are_one_too_many() {
     let mut metric = support::full().pointer("/spec/rollout/analysis/metrics/0").unwrap().clone();
     metric["threshold"] = json!({ "gauge": { "series": "x" }, "max": "1" });
     let broken = broken(&support::with("/spec/rollout/analysis/metrics/0", Some(metric)));
-    assert!(broken.iter().any(|m| m.contains("exactly one of errorRatio, threshold")), "{broken:?}");
+    assert!(broken.iter().any(|m| m.contains("exactly one of errorRatio, latency")), "{broken:?}");
 }
 
 #[test]
@@ -84,7 +95,7 @@ fn a_word_for_people_belongs_to_an_artifact() {
 #[test]
 fn every_rule_of_the_crd_is_tried_here() {
     let rules = support::rules(&support::schema("ModelDeployment"));
-    assert_eq!(rules.len(), 17, "a rule was added or removed: add its cases above: {rules:#?}");
+    assert_eq!(rules.len(), 21, "a rule was added or removed: add its cases above: {rules:#?}");
 }
 
 #[test]

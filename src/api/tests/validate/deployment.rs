@@ -27,6 +27,56 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
     assert_eq!(validate::spec(&object.spec), Ok(()));
 }
 
+/// A metric in the place of the second one.
+const OTHER: &str = "/spec/rollout/analysis/metrics/1";
+
+fn quality(change: &Value) -> Value {
+    let mut metric =
+        json!({ "name": "q", "quality": { "all": { "series": "a" }, "bad": { "series": "b" } } });
+    for (key, value) in change.as_object().unwrap() {
+        metric["quality"][key] = value.clone();
+    }
+    metric
+}
+fn score(change: &Value) -> Value {
+    let mut metric = json!({ "name": "s", "score": { "gauge": { "series": "accuracy" } } });
+    for (key, value) in change.as_object().unwrap() {
+        metric["score"][key] = value.clone();
+    }
+    metric
+}
+
+#[rstest]
+#[case(json!({ "name": "x", "latency": {} }))]
+#[case(json!({ "name": "x", "meanLatency": { "sum": { "series": "took" } } }))]
+#[case(quality(&json!({})))]
+#[case(quality(&json!({ "bad": null, "good": { "series": "g" } })))]
+#[case(score(&json!({})))]
+#[case(score(&json!({ "min": "-1", "better": "Lower", "margin": "0", "unacceptableMargin": "2" })))]
+fn takes_a_metric(#[case] metric: Value) {
+    let object = support::typed(support::with(OTHER, Some(metric)));
+    assert_eq!(validate::spec(&object.spec), Ok(()));
+}
+
+#[rstest]
+#[case(json!({ "name": "x", "latency": { "maxIncreasePercent": 50 } }), "metric x: unacceptableIncreasePercent 50")]
+#[case(json!({ "name": "x", "latency": { "histogram": { "series": "a b" } } }), "metric x: \"a b\" is not the name")]
+#[case(json!({ "name": "x", "meanLatency": { "maxIncreasePercent": 0, "sum": { "series": "a" } } }), "metric x: maxIncreasePercent")]
+#[case(json!({ "name": "x", "meanLatency": { "sum": { "series": "é" } } }), "metric x: \"é\" is not the name")]
+#[case(quality(&json!({ "maxRatioPercent": 200 })), "metric q: unacceptableRatioPercent 200")]
+#[case(quality(&json!({ "sloBadPermille": 501 })), "metric q: sloBadPermille")]
+#[case(quality(&json!({ "bad": { "series": "a" } })), "metric q: all and its part are the same series")]
+#[case(quality(&json!({ "bad": null })), "metric q: quality has exactly one of bad, good")]
+#[case(score(&json!({ "min": "1" })), "metric s: min 1 must be below max 1")]
+#[case(score(&json!({ "max": "many" })), "metric s: \"many\" is not a quantity")]
+#[case(score(&json!({ "margin": "0.05" })), "metric s: margin 0.05 must be")]
+#[case(score(&json!({ "unacceptableMargin": "1.5" })), "metric s: margin 0.01 must be")]
+fn refuses_a_metric(#[case] metric: Value, #[case] says: &str) {
+    let object = support::typed(support::with(OTHER, Some(metric)));
+    let message = validate::spec(&object.spec).unwrap_err();
+    assert!(message.contains(says), "{message}");
+}
+
 const ERRORS: &str = "/spec/rollout/analysis/metrics/0/errorRatio";
 const THRESHOLD: &str = "/spec/rollout/analysis/metrics/1/threshold";
 
@@ -65,7 +115,7 @@ const THRESHOLD: &str = "/spec/rollout/analysis/metrics/1/threshold";
 #[case("/spec/rollout/analysis/metrics", json!([]), "rollout.analysis.metrics")]
 #[case("/spec/rollout/analysis/metrics/1/name", json!("errors"), "the name errors stands twice")]
 #[case("/spec/rollout/analysis/metrics/1", json!({ "name": "x" }), "metric x must have exactly one")]
-#[case("/spec/rollout/analysis/metrics/0", json!({ "name": "x", "threshold": { "gauge": { "series": "s" }, "max": "1" } }), "needs an errorRatio")]
+#[case("/spec/rollout/analysis/metrics/0", json!({ "name": "x", "threshold": { "gauge": { "series": "s" }, "max": "1" } }), "needs one that compares")]
 #[case(&format!("{ERRORS}/unacceptableRatioPercent"), json!(150), "metric errors: unacceptableRatioPercent")]
 #[case(&format!("{ERRORS}/maxRatioPercent"), json!(99), "metric errors: maxRatioPercent")]
 #[case(&format!("{ERRORS}/sloErrorPermille"), json!(501), "metric errors: sloErrorPermille")]
@@ -89,7 +139,7 @@ fn refuses(#[case] pointer: &str, #[case] value: Value, #[case] says: &str) {
 fn both_kinds_of_a_metric_are_one_too_many() {
     let threshold = support::full().pointer(THRESHOLD).cloned();
     let object = support::typed(support::with("/spec/rollout/analysis/metrics/0/threshold", threshold));
-    assert!(validate::spec(&object.spec).unwrap_err().contains("exactly one of errorRatio, threshold"));
+    assert!(validate::spec(&object.spec).unwrap_err().contains("exactly one of errorRatio, latency"));
 }
 
 #[rstest]

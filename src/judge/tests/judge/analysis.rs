@@ -3,30 +3,12 @@
 use serin_judge::{
     AtHorizon, Conclusion, ErrorInput, ErrorParams, GaugePod, Horizon, Inconclusive, LatencyInput,
     LatencyParams, LatencyProfile, LatencyTest, Metric, Progress, State, Test, ThresholdParams,
-    ThresholdTest, TrafficCheck, TrafficParams, TrafficState, WeightStep, conclude, judge_all, judge_errors,
+    ThresholdTest, TrafficCheck, TrafficParams, TrafficState, WeightStep, conclude, judge_all,
 };
 
 use crate::support::{Counts, INTERVAL, ORIGIN, arms, at, histogram_pod, sample, test, window};
 
 const GOOD: Counts = (150.0, 1.0, 1350.0, 13.0);
-const BAD: Counts = (150.0, 15.0, 1350.0, 13.0);
-
-#[test]
-fn errors_alone_are_judged_as_before() {
-    for tick in [GOOD, BAD] {
-        let (canary, stable) = arms(&[tick; 30]);
-        let input = ErrorInput { canary: &canary, stable: &stable, dispersion_prior: 1.0 };
-        let test = test(ErrorParams::default());
-        let all =
-            judge_all(&[Metric { name: "e", weight: 1.0, test: Test::Errors(test, input) }], &window(30));
-        let errors = judge_errors(&[serin_judge::ErrorMetric { name: "e", test, input }], &window(30));
-        assert_eq!(
-            (all.state, all.decided_at_ms, all.leading),
-            (errors.state, errors.decided_at_ms, errors.leading)
-        );
-        assert_eq!(all.rollback_evidence_log10.to_bits(), errors.rollback_evidence_log10.to_bits());
-    }
-}
 
 #[test]
 fn one_bad_metric_of_any_kind_decides_and_is_named() {

@@ -1,6 +1,6 @@
 //! Decision quality: budgets kept, regressions found, good canaries promoted. Seeded, hence repeatable.
 
-use serin_judge::{ErrorInput, ErrorMetric, ErrorParams, State, TracePoint, judge_errors};
+use serin_judge::{ErrorInput, ErrorParams, Metric, MetricVerdict, State, Test, TracePoint, judge_all};
 
 use crate::support::{Counts, INTERVAL, Lcg, ORIGIN, arms, judge, test, window};
 
@@ -178,20 +178,21 @@ fn the_requests_a_promotion_needs_are_about_right() {
 fn several_metrics_share_the_budget() {
     let good = arms(&[(150.0, 1.0, 1350.0, 13.0); 30]);
     let bad = arms(&[(150.0, 15.0, 1350.0, 13.0); 30]);
-    let metric = |name, arms: &'static (Vec<_>, Vec<_>)| ErrorMetric {
-        name,
-        test: test(ErrorParams::default()),
-        input: ErrorInput { canary: &arms.0, stable: &arms.1, dispersion_prior: 1.0 },
+    let input = |(canary, stable)| ErrorInput { canary, stable, dispersion_prior: 1.0 };
+    let (good, bad) = (input((&good.0, &good.1)), input((&bad.0, &bad.1)));
+    let metric = |name, input| {
+        let test = Test::Errors(test(ErrorParams::default()), input);
+        Metric { name, weight: 1.0, test }
     };
-    let (good, bad): (&'static _, &'static _) = (Box::leak(Box::new(good)), Box::leak(Box::new(bad)));
-    let alone = judge_errors(&[metric("bad", bad)], &window(30));
-    let among = judge_errors(&[metric("a", good), metric("bad", bad), metric("b", good)], &window(30));
+    let alone = judge_all(&[metric("bad", bad)], &window(30));
+    let among = judge_all(&[metric("a", good), metric("bad", bad), metric("b", good)], &window(30));
     assert_eq!((alone.state, alone.leading), (State::Fail, Some(0)));
     assert_eq!((among.state, among.leading), (State::Fail, Some(1)));
     assert!(among.decided_at_ms >= alone.decided_at_ms);
-    let single = test(ErrorParams::default()).judge(&metric("bad", bad).input, &window(30));
-    assert_eq!(alone.verdicts, [single]);
-    let failed: Vec<bool> = among.verdicts.iter().map(|v| v.state == State::Fail).collect();
+    let single = test(ErrorParams::default()).judge(&bad, &window(30));
+    assert_eq!(alone.decided_at_ms, single.decided_at_ms);
+    assert_eq!(alone.verdicts, [MetricVerdict::Errors(single)]);
+    let failed: Vec<bool> = among.states.iter().map(|state| *state == State::Fail).collect();
     assert_eq!(failed, [false, true, false]);
-    assert_eq!(judge_errors(&[], &window(30)).state, State::NoData);
+    assert_eq!(judge_all(&[], &window(30)).state, State::NoData);
 }

@@ -1,0 +1,208 @@
+//! What the analysis needs, and what it found: raw samples in, one [`Judgement`] out. Pure, so that a restart and an
+//! explanation a week later come to the same result from the same samples.
+
+mod evidence;
+mod metric;
+
+use chrono::{DateTime, Duration, Utc};
+use serin_api::{Metric, MetricEvidence, ModelDeploymentSpec};
+use serin_judge::{
+    GaugePod, HistogramPod, LatencyProfile, MeanPod, PodCounters, QualityPod, State, WarmUp, Window,
+    judge_all,
+};
+
+pub use evidence::verdict;
+
+/// What to read from Prometheus. Built from our own names and validated series names only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// Name of the candidate's Deployment, the prefix of its pods' names; `None`: only the stable version is asked
+    /// about, to find the first weight.
+    pub candidate: Option<String>,
+    /// Name of the stable version's Deployment.
+    pub stable: String,
+    /// First sample wanted.
+    pub from: DateTime<Utc>,
+    /// Start of the first block of evidence.
+    pub origin: DateTime<Utc>,
+    /// The metrics to read.
+    pub metrics: Vec<Metric>,
+}
+
+/// Pods of both versions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arms<P> {
+    /// The candidate's.
+    pub canary: Vec<P>,
+    /// The stable version's.
+    pub stable: Vec<P>,
+}
+
+/// Samples of one metric.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Samples {
+    /// Request counters.
+    Errors(Arms<PodCounters>),
+    /// Latency histograms.
+    Latency(Arms<HistogramPod>),
+    /// Sums and counts.
+    Mean(Arms<MeanPod>),
+    /// Counters of all and of a part of them.
+    Quality(Arms<QualityPod>),
+    /// Scores.
+    Score(Arms<GaugePod>),
+    /// A gauge of the candidate's pods.
+    Gauge(Vec<GaugePod>),
+}
+
+impl Samples {
+    /// The same without what young pods did, where that says nothing about the version.
+    fn warm(&self) -> Self {
+        let warm_up = WarmUp::default();
+        match self {
+            Self::Latency(a) => Self::Latency(Arms {
+                canary: warm_up.histograms(&a.canary),
+                stable: warm_up.histograms(&a.stable),
+            }),
+            Self::Mean(a) => {
+                Self::Mean(Arms { canary: warm_up.means(&a.canary), stable: warm_up.means(&a.stable) })
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// What is known about the candidate at this moment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reading {
+    /// No analysis was due.
+    NotAsked,
+    /// The stable version alone was looked at: percent to begin the adaptive ramp with.
+    Baseline {
+        /// First rung.
+        first_rung: i32,
+    },
+    /// Samples were read and judged.
+    Judged(Judgement),
+    /// Prometheus could not be asked, or answered nonsense. Never a verdict.
+    Unavailable(String),
+}
+
+/// The verdict of all metrics together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// The verdict.
+    pub state: State,
+    /// Whether the evidence against the candidate is low enough to give it more traffic (below 3).
+    pub unsuspicious: bool,
+    /// Evidence of each metric, in the spec's order.
+    pub evidence: Vec<MetricEvidence>,
+    /// One line with the numbers that matter.
+    pub summary: String,
+}
+
+/// How far back the stable version's traffic is looked at for the first weight, in blocks of evidence.
+const BASELINE_BLOCKS: i32 = 20;
+/// Longest window that one reading covers beyond the horizon, in seconds: a candidate held for a day is judged on its
+/// last horizon, not on megabytes.
+const BEYOND_HORIZON_SECONDS: i64 = 600;
+
+/// The measurement that looks at the stable version alone.
+pub fn baseline(spec: &ModelDeploymentSpec, stable: String, now: DateTime<Utc>) -> Measurement {
+    let analysis = &spec.rollout.analysis;
+    let from = now - Duration::seconds(i64::from(BASELINE_BLOCKS * analysis.interval_seconds));
+    let metrics = analysis.metrics.iter().filter(|m| m.error_ratio.is_some()).take(1).cloned().collect();
+    Measurement { candidate: None, stable, from, origin: from, metrics }
+}
+
+/// The measurement that compares both.
+pub fn comparison(
+    spec: &ModelDeploymentSpec,
+    candidate: String,
+    stable: String,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Measurement {
+    let analysis = &spec.rollout.analysis;
+    let interval = i64::from(analysis.interval_seconds);
+    let longest = i64::from(analysis.horizon_seconds) + BEYOND_HORIZON_SECONDS;
+    let late = (now - since).num_seconds() - longest;
+    // Whole intervals, so that the grid of blocks stays where it was.
+    let skipped = if late > 0 { (late + interval - 1) / interval * interval } else { 0 };
+    let origin = since + Duration::seconds(skipped);
+    // One interval before the start, and a little more, gives every counter its baseline.
+    let from = origin - Duration::seconds(2 * interval);
+    Measurement { candidate: Some(candidate), stable, from, origin, metrics: analysis.metrics.clone() }
+}
+
+/// First rung of the adaptive ramp from the stable version's own traffic.
+pub fn first_rung(
+    spec: &ModelDeploymentSpec,
+    m: &Measurement,
+    samples: &[Samples],
+    now: DateTime<Utc>,
+) -> Reading {
+    let unknown = Reading::Baseline { first_rung: crate::ramp::FIRST_RUNG_UNKNOWN };
+    let Some((metric, Samples::Errors(Arms { stable, .. }))) = m.metrics.first().zip(samples.first()) else {
+        return unknown;
+    };
+    let Some(errors) = &metric.error_ratio else { return unknown };
+    let params = metric::error_params(&spec.rollout.analysis, errors);
+    // The judge wants two arms; the stable version's pods stand for both, and only the totals are read.
+    let window = window(spec, m, now);
+    let input = serin_judge::ErrorInput { canary: stable, stable, dispersion_prior: 1.0 };
+    let Ok(test) = serin_judge::ErrorTest::new(params) else { return unknown };
+    let verdict = test.judge(&input, &window);
+    let interval = f64::from(spec.rollout.analysis.interval_seconds);
+    let seconds = verdict.ticks as f64 * interval;
+    if seconds <= 0.0 || verdict.stable.requests <= 0.0 {
+        return unknown;
+    }
+    let rung = serin_judge::first_rung(
+        verdict.stable.requests / seconds,
+        verdict.stable.errors / verdict.stable.requests,
+        interval,
+        &params,
+    );
+    Reading::Baseline { first_rung: i32::from(rung) }
+}
+
+/// Judges what was read. `samples[i]` belongs to `m.metrics[i]`.
+pub fn judge(
+    spec: &ModelDeploymentSpec,
+    m: &Measurement,
+    samples: &[Samples],
+    now: DateTime<Utc>,
+) -> Judgement {
+    let window = window(spec, m, now);
+    let analysis = &spec.rollout.analysis;
+    let warm: Vec<Samples> = samples.iter().map(Samples::warm).collect();
+    // The first ticks are learned from instead.
+    let no_history = LatencyProfile::default();
+    let (mut names, mut tests, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
+    for (metric, samples) in m.metrics.iter().zip(&warm) {
+        match metric::test(analysis, metric, samples, &no_history) {
+            Ok(test) => {
+                tests.push(serin_judge::Metric { name: &metric.name, weight: 1.0, test });
+                names.push(&metric.name);
+            }
+            Err(why) => unusable.push(evidence::unusable(&metric.name, why)),
+        }
+    }
+    let found = judge_all(&tests, &window);
+    let rows = found.states.iter().zip(&found.verdicts).zip(&names);
+    let mut evidence: Vec<_> = rows.map(|((state, v), name)| evidence::row(name, *state, v)).collect();
+    // What is worth a word: what decided, else what holds it up.
+    let held = || found.states.iter().position(|state| *state == found.state);
+    let leading = found.leading.filter(|_| found.state == State::Fail).or_else(held);
+    let row = leading.or(Some(0)).and_then(|i| evidence.get(i).zip(found.verdicts.get(i)));
+    let summary = row.map(|(row, verdict)| evidence::summary(row, verdict)).unwrap_or_default();
+    let state = if found.state == State::Pass && !unusable.is_empty() { State::NoData } else { found.state };
+    evidence.append(&mut unusable);
+    Judgement { state, unsuspicious: found.unsuspicious, evidence, summary }
+}
+
+fn window(spec: &ModelDeploymentSpec, m: &Measurement, now: DateTime<Utc>) -> Window {
+    let interval_ms = i64::from(spec.rollout.analysis.interval_seconds) * 1000;
+    Window::new(m.origin.timestamp_millis(), interval_ms, now.timestamp_millis())
+}

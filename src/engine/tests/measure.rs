@@ -1,0 +1,183 @@
+//! Each kind of metric, from samples to a verdict and its row.
+#![allow(clippy::unwrap_used)]
+
+use chrono::{DateTime, Utc};
+use rstest::rstest;
+use serde_json::{Value, json};
+use serin_api::{ModelDeploymentSpec, Verdict};
+use serin_engine::measure::{Arms, Judgement, Samples, comparison, judge};
+use serin_judge::{
+    Bucket, GaugePod, Histogram, HistogramPod, MeanPod, PodCounters, QualityPod, Sample, Series, State,
+};
+
+/// Start of the analysis and its length, in seconds.
+const START: i64 = 1_800_000_000;
+const LASTS: i64 = 1800;
+/// A scrape and a block of evidence, in seconds.
+const INTERVAL: i64 = 15;
+/// Requests of each arm in a second.
+const PER_SECOND: f64 = 40.0;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(seconds, 0).unwrap()
+}
+
+fn spec(metrics: &Value) -> ModelDeploymentSpec {
+    serde_json::from_value(json!({
+        "model": {"artifact": {"uri": "pvc://models/wine", "digest": format!("sha256:{}", "0".repeat(64))}},
+        "server": {"image": "registry.example/wine:1"},
+        "rollout": {"analysis": {"intervalSeconds": INTERVAL, "metrics": metrics}},
+    }))
+    .unwrap()
+}
+
+/// Samples of a function of the seconds since the start.
+fn sampled(value: impl Fn(f64) -> f64) -> Vec<Sample> {
+    let scrapes = (-2..=LASTS / INTERVAL).map(|n| n * INTERVAL);
+    scrapes.map(|s| Sample { at_ms: (START + s) * 1000, value: value((s + 100) as f64) }).collect()
+}
+
+/// A counter of this share of all requests.
+fn counted(share: f64) -> Vec<Sample> {
+    sampled(|seconds| (seconds * PER_SECOND * share).floor())
+}
+
+/// A small wave, so that no two blocks are alike.
+fn wave(level: f64) -> Vec<Sample> {
+    sampled(|seconds| level + 0.01 * (seconds / 7.0).sin())
+}
+
+fn judged(metric: Value, samples: Samples) -> Judgement {
+    let spec = spec(&json!([metric]));
+    let now = at(START + LASTS);
+    let m = comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now);
+    judge(&spec, &m, &[samples], now)
+}
+
+fn arms<P>(canary: P, stable: P) -> Arms<P> {
+    Arms { canary: vec![canary], stable: vec![stable] }
+}
+
+fn errors(share: f64) -> PodCounters {
+    let series =
+        [(true, share), (false, 1.0 - share)].map(|(error, share)| Series { error, samples: counted(share) });
+    PodCounters { pod: "p".into(), series: series.into(), ..PodCounters::default() }
+}
+
+/// Exponential latencies with this mean, in seconds.
+fn latencies(mean: f64) -> HistogramPod {
+    let edges = [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, f64::INFINITY];
+    let buckets = edges.map(|le| Bucket { le, samples: counted(1.0 - (-le / mean).exp()) });
+    HistogramPod {
+        pod: "p".into(),
+        histograms: vec![Histogram { buckets: buckets.into() }],
+        ..HistogramPod::default()
+    }
+}
+
+fn means(mean: f64) -> MeanPod {
+    let sum = sampled(|s| (s + 0.5 * (s / 7.0).sin()) * PER_SECOND * mean);
+    MeanPod { pod: "p".into(), series: vec![(sum, counted(1.0))], ..MeanPod::default() }
+}
+
+fn answers(bad: f64) -> QualityPod {
+    QualityPod {
+        pod: "p".into(),
+        total: vec![counted(1.0)],
+        part: vec![counted(bad)],
+        ..QualityPod::default()
+    }
+}
+
+fn scores(level: f64) -> GaugePod {
+    GaugePod { pod: "p".into(), samples: wave(level) }
+}
+
+#[rstest]
+#[case::errors(json!({"errorRatio": {}}), Samples::Errors(arms(errors(0.2), errors(0.01))), "20.00 % errors, stable 1.00 % (")]
+#[case::latency(json!({"latency": {}}), Samples::Latency(arms(latencies(0.09), latencies(0.04))), " % slower than 0.")]
+#[case::mean(
+    json!({"meanLatency": {"sum": {"series": "took"}}}),
+    Samples::Mean(arms(means(0.09), means(0.04))),
+    "mean 0.0"
+)]
+#[case::quality(
+    json!({"quality": {"all": {"series": "a"}, "bad": {"series": "b"}}}),
+    Samples::Quality(arms(answers(0.2), answers(0.01))),
+    "20.00 % bad, stable 1.00 % ("
+)]
+#[case::good_ones(
+    json!({"quality": {"all": {"series": "a"}, "good": {"series": "g"}}}),
+    Samples::Quality(arms(answers(0.75), answers(0.995))),
+    "25.00 % bad, stable 0.5"
+)]
+#[case::score(
+    json!({"score": {"gauge": {"series": "accuracy"}}}),
+    Samples::Score(arms(scores(0.3), scores(0.9))),
+    "0.3"
+)]
+#[case::less_is_better(
+    json!({"score": {"gauge": {"series": "loss"}, "better": "Lower"}}),
+    Samples::Score(arms(scores(0.9), scores(0.3))),
+    "0.9"
+)]
+#[case::threshold(
+    json!({"threshold": {"gauge": {"series": "memory"}, "max": "0.5"}}),
+    Samples::Gauge(vec![scores(0.9)]),
+    "times in a row)"
+)]
+fn what_is_worse_fails(#[case] mut metric: Value, #[case] samples: Samples, #[case] says: &str) {
+    metric["name"] = json!("it");
+    let found = judged(metric, samples);
+    assert_eq!(found.state, State::Fail, "{found:?}");
+    assert_eq!(found.evidence[0].verdict, Verdict::Fail);
+    assert!(found.evidence[0].estimate.contains(says), "{}", found.evidence[0].estimate);
+    assert!(found.summary.starts_with("it: "), "{}", found.summary);
+    assert!(!found.unsuspicious);
+}
+
+#[rstest]
+#[case::errors(json!({"errorRatio": {}}), Samples::Errors(arms(errors(0.01), errors(0.01))))]
+#[case::latency(json!({"latency": {}}), Samples::Latency(arms(latencies(0.04), latencies(0.04))))]
+#[case::mean(json!({"meanLatency": {"sum": {"series": "took"}}}), Samples::Mean(arms(means(0.04), means(0.04))))]
+#[case::quality(
+    json!({"quality": {"all": {"series": "a"}, "bad": {"series": "b"}}}),
+    Samples::Quality(arms(answers(0.05), answers(0.05)))
+)]
+#[case::score(
+    json!({"score": {"gauge": {"series": "accuracy"}, "unacceptableMargin": "0.9"}}),
+    Samples::Score(arms(scores(0.9), scores(0.9)))
+)]
+#[case::threshold(
+    json!({"threshold": {"gauge": {"series": "memory"}, "max": "1"}}),
+    Samples::Gauge(vec![scores(0.5)])
+)]
+fn what_is_as_good_passes(#[case] mut metric: Value, #[case] samples: Samples) {
+    metric["name"] = json!("it");
+    let found = judged(metric, samples);
+    assert_eq!(found.state, State::Pass, "{found:?}");
+    assert!(found.unsuspicious);
+}
+
+#[test]
+fn samples_of_another_kind_never_pass() {
+    let found = judged(json!({"name": "it", "latency": {}}), Samples::Gauge(vec![scores(0.5)]));
+    assert_ne!(found.state, State::Pass);
+    assert_eq!(found.evidence[0].verdict, Verdict::NoData);
+}
+
+#[test]
+fn several_metrics_are_judged_together() {
+    let spec = spec(&json!([
+        {"name": "errors", "errorRatio": {}},
+        {"name": "slow", "latency": {}},
+    ]));
+    let now = at(START + LASTS);
+    let m = comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now);
+    let good = Samples::Errors(arms(errors(0.01), errors(0.01)));
+    let slow = Samples::Latency(arms(latencies(0.09), latencies(0.04)));
+    let found = judge(&spec, &m, &[good, slow], now);
+    assert_eq!(found.state, State::Fail);
+    assert!(found.summary.starts_with("slow: "), "{}", found.summary);
+    assert_ne!(found.evidence[0].verdict, Verdict::Fail, "errors are not to blame");
+}
