@@ -20,6 +20,10 @@ pub const JOURNAL: &str = "serin.dev/journal";
 /// On the `ModelDeployment`: `<revision>`, or `<revision> <anything>` for a second time: a rejected revision that a
 /// person wants tried again. Bound to the revision, so that a stale request does nothing; acted on once a value.
 pub const RETRY: &str = "serin.dev/retry";
+/// On the `ModelDeployment`, likewise: a candidate that a person wants promoted without further evidence.
+pub const PROMOTE: &str = "serin.dev/promote";
+/// On the `ModelDeployment`, likewise: a candidate that a person wants sent back.
+pub const ABORT: &str = "serin.dev/abort";
 /// Name of the `TrainingRun` a child belongs to.
 pub const RUN: &str = "serin.dev/training-run";
 /// UID of the `TrainingRun`; with [`ATTEMPT`] the selector of an attempt's headless Service.

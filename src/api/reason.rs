@@ -30,6 +30,10 @@ pub enum Reason {
     RollingBack,
     /// The evidence says that the candidate is worse; it was rolled back.
     AnalysisFailed,
+    /// A person sent the candidate back.
+    Aborted,
+    /// `rollout.paused`: the weight is held.
+    Paused,
     /// The candidate's containers crash again and again.
     CrashLoop,
     /// The candidate did not become available in time.
@@ -150,6 +154,8 @@ impl Reason {
             Self::Promoted => "Promoted",
             Self::RollingBack => "RollingBack",
             Self::AnalysisFailed => "AnalysisFailed",
+            Self::Aborted => "Aborted",
+            Self::Paused => "Paused",
             Self::CrashLoop => "CrashLoop",
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
             Self::Unschedulable => "Unschedulable",

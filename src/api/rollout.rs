@@ -23,6 +23,9 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub steps: Vec<Step>,
+    /// Holds the weight where it is, before the first step, too. Evidence against the candidate still sends it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// What decides.
     #[serde(default)]
     pub analysis: Analysis,
@@ -41,6 +44,7 @@ impl Default for Rollout {
         Self {
             strategy: Strategy::Canary,
             steps: Vec::new(),
+            paused: false,
             analysis: Analysis::default(),
             progress_deadline_seconds: progress_deadline(),
         }

@@ -34,6 +34,12 @@ pub struct ModelDeploymentStatus {
     /// The last `serin.dev/retry` that was acted on; it is not acted on twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handled_retry: Option<String>,
+    /// The last `serin.dev/promote` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_promote: Option<String>,
+    /// The last `serin.dev/abort` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_abort: Option<String>,
     /// The verdict in one word: of the candidate, or of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -146,6 +152,9 @@ pub struct Candidate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub evidence: Vec<MetricEvidence>,
+    /// A person wants it promoted without further evidence.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub promoted_by_hand: bool,
     /// Why it is losing its traffic (phase `Retreating` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retreat: Option<Retreat>,

@@ -4,7 +4,7 @@ use std::{fmt::Debug, path::PathBuf};
 
 use kube::{
     Api, Client, Config, Resource,
-    api::ListParams,
+    api::{ListParams, Patch, PatchParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::{DeserializeGuard, NamespaceResourceScope},
 };
@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::Failure;
 
+/// Who changed a field, as `kubectl get --show-managed-fields` shows it.
+const MANAGER: &str = "kubectl-serin";
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 
@@ -61,6 +63,22 @@ impl Cluster {
             Ok(Some(object)) => Ok(object),
             Ok(None) => Err(format!("there is no {kind} {name} in namespace {namespace}").into()),
             Err(error) => Err(format!("{kind} {name} in namespace {namespace}: {}", line(&error)).into()),
+        }
+    }
+
+    /// Changes an object by a merge patch.
+    pub async fn patch<K>(&self, name: &str, change: &serde_json::Value) -> Result<(), Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), &self.namespace);
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        match api.patch(name, &params, &Patch::Merge(change)).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let (kind, namespace) = (K::kind(&()), &self.namespace);
+                Err(format!("{kind} {name} in namespace {namespace}: {}", line(&error)).into())
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod crds;
+mod hand;
+mod history;
 mod judge;
 mod lineage;
 mod operator;
@@ -31,6 +33,18 @@ enum Command {
     Provenance(provenance::Args),
     /// Show where a ModelVersion comes from and what became of it.
     Lineage(lineage::Args),
+    /// Show what serves, what is being tried, and what became of the last versions.
+    History(history::Args),
+    /// Let the candidate take over now, without further evidence.
+    Promote(hand::Args),
+    /// Send the candidate back; it stays rejected until it is retried or the spec changes.
+    Abort(hand::Args),
+    /// Try the rejected version again.
+    Retry(hand::Args),
+    /// Hold the weight where it is; evidence against the candidate still sends it back.
+    Pause(hand::Args),
+    /// Go on after a pause.
+    Resume(hand::Args),
     /// Judge a canary on a CSV file of requests, errors and latency buckets.
     Judge(judge::Args),
     /// Simulate how well the judge and other rules decide.
@@ -46,6 +60,12 @@ fn main() -> ExitCode {
         Command::Crds(args) => crds::run(&args),
         Command::Provenance(args) => provenance::run(&args),
         Command::Lineage(args) => lineage::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::Promote(args) => hand::run(&args, hand::Order::Promote),
+        Command::Abort(args) => hand::run(&args, hand::Order::Abort),
+        Command::Retry(args) => hand::run(&args, hand::Order::Retry),
+        Command::Pause(args) => hand::run(&args, hand::Order::Pause),
+        Command::Resume(args) => hand::run(&args, hand::Order::Resume),
         Command::Judge(args) => judge::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };

@@ -26,7 +26,7 @@ pub mod revision;
 pub mod training;
 pub mod world;
 
-pub use decide::{Input, decide};
+pub use decide::{Input, Orders, decide};
 pub use measure::{Measurement, Reading};
 pub use plan::{Journal, Note, Plan, Weights, Write};
 pub use revision::Revision;

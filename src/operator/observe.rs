@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Input, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, Reading, World, decide, measure,
-    objects, revision,
+    Input, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble, Reading, World, decide,
+    measure, objects, revision,
 };
 
 use crate::{
@@ -43,12 +43,19 @@ impl<'a> Object<'a> {
             spec: &self.md.spec,
         }
     }
+    fn order(&self, annotation: &str) -> Option<&str> {
+        self.md.annotations().get(annotation).map(String::as_str)
+    }
     pub fn input<'b>(&'b self, world: &'b World, reading: &'b Reading) -> Input<'b> {
         Input {
             name: &self.owner.name,
             uid: &self.owner.uid,
             generation: self.md.metadata.generation,
-            retry: self.md.annotations().get(labels::RETRY).map(String::as_str),
+            orders: Orders {
+                retry: self.order(labels::RETRY),
+                promote: self.order(labels::PROMOTE),
+                abort: self.order(labels::ABORT),
+            },
             spec: &self.md.spec,
             status: &self.status,
             world,

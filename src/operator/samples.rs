@@ -70,13 +70,13 @@ fn arrange(
     let Arms { canary, stable } = by_pod(m, raw);
     let start = |pod: &str| started.get(pod).copied();
     match kind {
-        MetricKind::ErrorRatio(e) => Samples::Errors(each(canary, stable, |pod| counters(e, pod, &start))),
-        MetricKind::Latency(_) => Samples::Latency(each(canary, stable, |pod| histograms(pod, &start))),
+        MetricKind::ErrorRatio(e) => Samples::Errors(each(canary, stable, |pod| counters(e, pod, start))),
+        MetricKind::Latency(_) => Samples::Latency(each(canary, stable, |pod| histograms(pod, start))),
         MetricKind::MeanLatency(l) => {
             let sum = format!("{}_sum", l.sum.series);
-            Samples::Mean(each(canary, stable, |pod| means(&sum, pod, &start)))
+            Samples::Mean(each(canary, stable, |pod| means(&sum, pod, start)))
         }
-        MetricKind::Quality(q) => Samples::Quality(each(canary, stable, |pod| parts(q, pod, &start))),
+        MetricKind::Quality(q) => Samples::Quality(each(canary, stable, |pod| parts(q, pod, start))),
         MetricKind::Score(_) => Samples::Score(each(canary, stable, gauge)),
         MetricKind::Threshold(_) => Samples::Gauge(canary.into_iter().map(gauge).collect()),
     }

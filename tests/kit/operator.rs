@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl Operator {
     pub fn spawn(&self) {
         let launch = &self.launch;
         let log = File::options().create(true).append(true).open(&launch.log).unwrap();
-        let mut command = Command::new(PROGRAM.get().unwrap());
+        let mut command = Command::new(program());
         command.arg("operator");
         command.args(["--prometheus-url", &launch.prometheus]);
         command.args(["--agent-image", "serin.dev/agent:test"]);
@@ -149,6 +149,11 @@ fn exit_code(status: ExitStatus) -> Option<i32> {
 
 /// The program under test, once [`build`] has run.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Where it is: the operator and the command line in one.
+pub fn program() -> &'static Path {
+    PROGRAM.get().unwrap()
+}
 
 /// Sees to the program under test: `$SERIN_BIN`, or built from this tree once a test run. Minutes: not for a thread on
 /// which others wait.

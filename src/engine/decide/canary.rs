@@ -46,7 +46,10 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         return start::asleep(d, stable, c);
     }
     let steps = d.steps();
-    let Some(allowed) = assess(d, stable, c) else { return };
+    let Some(mut allowed) = assess(d, stable, c) else { return };
+    if d.input.spec.rollout.paused {
+        allowed = Allowed::Hold;
+    }
     let last = c.step_index >= i32::try_from(steps.len()).unwrap_or(i32::MAX);
     let held = hold_over(d, c, &steps);
     if let Some(Entry::Step(n)) = journal
@@ -155,6 +158,9 @@ fn at_horizon(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judgement) 
 }
 
 fn horizon_over(d: &Draft<'_>, c: &Candidate) -> bool {
+    if d.input.spec.rollout.paused {
+        return false;
+    }
     let horizon = Span::seconds(i64::from(d.input.spec.rollout.analysis.horizon_seconds));
     c.analysis_from.is_some_and(|from| d.now() - from >= horizon)
 }
@@ -186,6 +192,7 @@ fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allow
         _ if horizon_over(d, c) && matches!(allowed, Allowed::Hold) => {
             (Reason::HorizonReached, "no verdict within the horizon; change the spec to decide")
         }
+        _ if d.input.spec.rollout.paused => (Reason::Paused, "held by rollout.paused"),
         _ => (Reason::Analyzing, "gathering evidence"),
     };
     let message = format!("{}: step {} at {weight} % of the traffic, {why}", c.version, c.step);
@@ -261,21 +268,23 @@ fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 }
 
 /// All traffic to the pods that were tested. They become the stable version where they stand.
-fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.decisive = true;
     d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas);
     // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion.
     let enough = d.replicas.min(d.world().available(&stable.revision).max(1));
     if d.world().available(&c.revision) < enough {
         d.look_again_at_next_tick();
-        let message = format!("{} is good; adding pods before it takes over", c.version);
+        let why = if c.promoted_by_hand { "is promoted by hand" } else { "is good" };
+        let message = format!("{} {why}; adding pods before it takes over", c.version);
         return d.report(Reason::ScalingCandidate, message);
     }
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
     if !d.weights(Weights::to(c.slot, 100), journal) {
         return d.wait_for_gateway();
     }
-    let message = format!("{} takes over from {}", c.version, stable.version);
+    let by = if c.promoted_by_hand { ", by hand" } else { "" };
+    let message = format!("{} takes over from {}{by}", c.version, stable.version);
     become_stable(d, c, Outcome::Promoted);
     d.note(false, Reason::Promoted, "Promoted", message);
 }

@@ -8,7 +8,7 @@ use serin_api::{
     Verdict, conditions,
 };
 
-use super::Input;
+use super::{Input, hand};
 use crate::{
     plan::{Entry, Journal, Note, Plan, Weights, Write},
     report,
@@ -429,9 +429,6 @@ impl<'a> Draft<'a> {
 
     /// The retry that a person asked for, if it is about `revision` and new.
     pub(super) fn retry_asked(&self, revision: &str) -> Option<String> {
-        let asked = self.input.retry?;
-        let about = asked.split_whitespace().next() == Some(revision);
-        let new = self.status.handled_retry.as_deref() != Some(asked);
-        (about && new).then(|| asked.to_owned())
+        hand::asked(self.input.orders.retry, self.status.handled_retry.as_deref(), revision)
     }
 }

@@ -12,6 +12,7 @@
 
 mod canary;
 mod draft;
+mod hand;
 mod retreat;
 mod start;
 mod steady;
@@ -20,7 +21,12 @@ mod target;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serin_api::{ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Reason, TrafficMode, validate};
+use serin_api::{
+    Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Outcome, Phase, Reason, Stable, TrafficMode,
+    validate,
+};
+
+pub use hand::Orders;
 
 use crate::{
     measure::{self, Measurement, Reading},
@@ -39,8 +45,8 @@ pub struct Input<'a> {
     pub uid: &'a str,
     /// Its generation.
     pub generation: Option<i64>,
-    /// Value of the retry annotation.
-    pub retry: Option<&'a str>,
+    /// What a person asks for.
+    pub orders: Orders<'a>,
     /// What is wanted.
     pub spec: &'a ModelDeploymentSpec,
     /// What was recorded.
@@ -78,18 +84,41 @@ pub fn measurement(input: &Input<'_>) -> Option<Measurement> {
     if input.target().is_ok_and(|target| candidate.revision != target.id) {
         return None;
     }
+    if candidate.promoted_by_hand {
+        return None;
+    }
     match (candidate.phase, candidate.analysis_from) {
-        (serin_api::Phase::Canary, Some(since)) => Some(measure::comparison(
+        (Phase::Canary, Some(since)) => Some(measure::comparison(
             input.spec,
             input.child(&candidate.revision),
             input.child(&stable.revision),
             since,
             input.now,
         )),
-        (serin_api::Phase::Starting, _) if input.world.available(&candidate.revision) > 0 => {
+        (Phase::Starting, _) if input.world.available(&candidate.revision) > 0 => {
             Some(measure::baseline(input.spec, input.child(&stable.revision), input.now))
         }
         _ => None,
+    }
+}
+
+/// One look at a candidate beside a version that serves.
+fn candidate(d: &mut Draft<'_>, s: &Stable, c: &Candidate, target: &revision::Revision) {
+    if d.is_replaced_by(s, c, target) {
+        return start::take_over(d, s, c);
+    }
+    let revoked = d.input.revoked(c).is_some();
+    // Nobody promotes what nobody asks for, or must not serve.
+    if c.revision == target.id && !revoked && hand::record(d, s, c) {
+        return;
+    }
+    match c.phase {
+        Phase::Retreating => retreat::go_on(d, s, c),
+        _ if revoked => target::revoked(d, s, c),
+        _ if c.revision != target.id => retreat::superseded(d, s, c, target),
+        _ if c.promoted_by_hand => hand::promote(d, s, c),
+        Phase::Starting => start::go_on(d, s, c),
+        Phase::Canary => canary::go_on(d, s, c),
     }
 }
 
@@ -135,14 +164,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
             start::begin(&mut d, &target);
         }
         (None, None) => start::begin(&mut d, &target),
-        (Some(s), Some(c)) if d.is_replaced_by(&s, &c, &target) => start::take_over(&mut d, &s, &c),
-        (Some(s), Some(c)) => match c.phase {
-            serin_api::Phase::Retreating => retreat::go_on(&mut d, &s, &c),
-            _ if input.revoked(&c).is_some() => target::revoked(&mut d, &s, &c),
-            _ if c.revision != target.id => retreat::superseded(&mut d, &s, &c, &target),
-            serin_api::Phase::Starting => start::go_on(&mut d, &s, &c),
-            serin_api::Phase::Canary => canary::go_on(&mut d, &s, &c),
-        },
+        (Some(s), Some(c)) => candidate(&mut d, &s, &c, &target),
         (Some(s), None) if s.revision == target.id => steady::keep(&mut d, &s),
         (Some(s), None) => match steady::rejected(&d, &target) {
             Some(failed) => steady::keep_rejected(&mut d, &s, &failed),

@@ -102,6 +102,7 @@ fn nowhere_to_go(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
 fn reason(text: &str) -> Reason {
     [
         Reason::AnalysisFailed,
+        Reason::Aborted,
         Reason::CrashLoop,
         Reason::NoData,
         Reason::MetricsUnavailable,

@@ -49,6 +49,7 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         since: None,
         analysis_from: None,
         evidence: Vec::new(),
+        promoted_by_hand: false,
         retreat: None,
     };
     d.status.resolved = steps.map(|steps| Resolved { steps });
@@ -246,7 +247,7 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let journaled = d.world().traffic.as_ref().filter(|t| {
         t.journal.as_ref().is_some_and(|j| j.revision == c.revision && j.entry == Entry::Step(1))
     });
-    let first = match (d.input.reading, journaled) {
+    let first = match (d.input.reading, journaled.as_ref()) {
         (_, Some(t)) => t.weights.of(c.slot),
         (Reading::Baseline { first_rung }, None) => *first_rung,
         (Reading::Unavailable(why), None) => {
@@ -268,6 +269,11 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
             );
         }
     };
+    if d.input.spec.rollout.paused && journaled.is_none() {
+        d.all_to(stable);
+        let message = format!("{} is ready; rollout.paused holds it before its first step", c.version);
+        return d.report(Reason::Paused, message);
+    }
     if matches!(d.input.reading, Reading::Baseline { .. }) {
         report::metrics(&mut d.status, d.input, Ok(()));
     }

@@ -47,7 +47,7 @@ fn wave(level: f64) -> Vec<Sample> {
     sampled(|seconds| level + 0.01 * (seconds / 7.0).sin())
 }
 
-fn judged(metric: Value, samples: Samples) -> Judgement {
+fn judged(metric: &Value, samples: Samples) -> Judgement {
     let spec = spec(&json!([metric]));
     let now = at(START + LASTS);
     let m = comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now);
@@ -128,7 +128,7 @@ fn scores(level: f64) -> GaugePod {
 )]
 fn what_is_worse_fails(#[case] mut metric: Value, #[case] samples: Samples, #[case] says: &str) {
     metric["name"] = json!("it");
-    let found = judged(metric, samples);
+    let found = judged(&metric, samples);
     assert_eq!(found.state, State::Fail, "{found:?}");
     assert_eq!(found.evidence[0].verdict, Verdict::Fail);
     assert!(found.evidence[0].estimate.contains(says), "{}", found.evidence[0].estimate);
@@ -154,14 +154,14 @@ fn what_is_worse_fails(#[case] mut metric: Value, #[case] samples: Samples, #[ca
 )]
 fn what_is_as_good_passes(#[case] mut metric: Value, #[case] samples: Samples) {
     metric["name"] = json!("it");
-    let found = judged(metric, samples);
+    let found = judged(&metric, samples);
     assert_eq!(found.state, State::Pass, "{found:?}");
     assert!(found.unsuspicious);
 }
 
 #[test]
 fn samples_of_another_kind_never_pass() {
-    let found = judged(json!({"name": "it", "latency": {}}), Samples::Gauge(vec![scores(0.5)]));
+    let found = judged(&json!({"name": "it", "latency": {}}), Samples::Gauge(vec![scores(0.5)]));
     assert_ne!(found.state, State::Pass);
     assert_eq!(found.evidence[0].verdict, Verdict::NoData);
 }

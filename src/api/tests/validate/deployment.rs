@@ -114,7 +114,7 @@ const THRESHOLD: &str = "/spec/rollout/analysis/metrics/1/threshold";
 #[case("/spec/rollout/analysis/falsePromotionBudgetPermille", json!(201), "falsePromotionBudgetPermille")]
 #[case("/spec/rollout/analysis/metrics", json!([]), "rollout.analysis.metrics")]
 #[case("/spec/rollout/analysis/metrics/1/name", json!("errors"), "the name errors stands twice")]
-#[case("/spec/rollout/analysis/metrics/1", json!({ "name": "x" }), "metric x must have exactly one")]
+#[case("/spec/rollout/analysis/metrics/1", json!({ "name": "x" }), "metric x: must have exactly one")]
 #[case("/spec/rollout/analysis/metrics/0", json!({ "name": "x", "threshold": { "gauge": { "series": "s" }, "max": "1" } }), "needs one that compares")]
 #[case(&format!("{ERRORS}/unacceptableRatioPercent"), json!(150), "metric errors: unacceptableRatioPercent")]
 #[case(&format!("{ERRORS}/maxRatioPercent"), json!(99), "metric errors: maxRatioPercent")]

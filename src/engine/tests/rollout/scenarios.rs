@@ -26,6 +26,7 @@ fn then(sim: &Sim) -> Then {
         (None, Some((_, reason))) => {
             let all = [
                 Reason::AnalysisFailed,
+                Reason::Aborted,
                 Reason::CrashLoop,
                 Reason::ProgressDeadlineExceeded,
                 Reason::ImagePull,
@@ -81,6 +82,21 @@ fn then(sim: &Sim) -> Then {
 #[case("retried", Then::Serves)]
 #[case("retried in vain", Then::Refused("AnalysisFailed"))]
 #[case("retry of another", Then::Refused("AnalysisFailed"))]
+#[case("promoted by hand", Then::Serves)]
+#[case("promoted by hand before its traffic", Then::Serves)]
+#[case("promoted by hand while failing", Then::Serves)]
+#[case("promoted by hand on its way back", Then::Serves)]
+#[case("promoted by hand with nowhere to go back to", Then::Serves)]
+#[case("another one promoted by hand", Then::Serves)]
+#[case("promoted by hand, and crashing", Then::Refused("CrashLoop"))]
+#[case("aborted", Then::Refused("Aborted"))]
+#[case("aborted before its traffic", Then::Refused("Aborted"))]
+#[case("aborted, and tried again", Then::Serves)]
+#[case("another one aborted", Then::Serves)]
+#[case("paused", Then::Waits(Phase::Canary))]
+#[case("paused, and on", Then::Serves)]
+#[case("paused before its traffic", Then::Serves)]
+#[case("paused and failing", Then::Refused("AnalysisFailed"))]
 #[case("asleep", Then::Serves)]
 #[case("put to sleep", Then::Serves)]
 #[case("put to sleep while failing", Then::Refused("AnalysisFailed"))]
@@ -316,6 +332,23 @@ fn a_retry_counts_once_a_value() {
     assert!(again.ends_with(" again"));
     let outcomes: Vec<_> = sim.status.history.iter().map(|h| h.outcome).collect();
     assert_eq!(outcomes, [Outcome::RolledBack, Outcome::RolledBack, Outcome::Deployed]);
+}
+
+#[test]
+fn a_hand_promotes_at_once_and_an_order_about_another_does_nothing() {
+    let sim = at("promoted by hand", 160);
+    assert_eq!((sim.stable(), sim.status.history[0].outcome), ("v2", Outcome::Promoted), "{}", sim.log());
+    assert_eq!(sim.cluster.made["v2"], 1, "no pod is made again");
+    let sim = at("another one promoted by hand", 160);
+    assert_eq!((sim.stable(), sim.status.handled_promote.as_deref()), ("v1", None), "{}", sim.log());
+}
+
+#[test]
+fn a_pause_holds_the_weight() {
+    let sim = at("paused", 1900);
+    assert_eq!(sim.status.candidate.as_ref().unwrap().step_index, 1, "{}", sim.log());
+    let sim = at("paused before its traffic", 800);
+    assert_eq!(sim.status.candidate.as_ref().unwrap().weight, 0, "{}", sim.log());
 }
 
 #[test]

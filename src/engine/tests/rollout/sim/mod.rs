@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use serin_api::{Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase, ResolvedModel, TrafficMode};
 use serin_engine::{
-    Input, ObservedVersion, Plan, Reading, Revision, Weights, World, Write, decide,
+    Input, ObservedVersion, Orders, Plan, Reading, Revision, Weights, World, Write, decide,
     decide::{measurement, mode},
 };
 
@@ -39,6 +39,10 @@ pub enum Event {
     Edit(fn(&mut ModelDeploymentSpec)),
     /// The retry annotation for a version, with a word that makes it new.
     Retry(&'static str, &'static str),
+    /// The promote annotation, likewise.
+    Promote(&'static str, &'static str),
+    /// The abort annotation, likewise.
+    Abort(&'static str, &'static str),
     /// All pods of a version go, and come back after so many seconds.
     Kill(&'static str, Option<i64>),
     /// How new pods of a version behave from now on.
@@ -73,7 +77,8 @@ pub struct Sim {
     pub metrics: Metrics,
     pub spec: ModelDeploymentSpec,
     pub generation: i64,
-    pub retry: Option<String>,
+    /// Values of the annotations retry, promote, abort.
+    pub orders: [Option<String>; 3],
     pub status: ModelDeploymentStatus,
     pub effects: Vec<Effect>,
     pub notes: Vec<String>,
@@ -82,7 +87,7 @@ pub struct Sim {
     pub failed: Option<(String, DateTime<Utc>)>,
     events: Vec<(i64, Event)>,
     recheck_at: Option<i64>,
-    seen: Option<(World, i64, ModelDeploymentStatus, Option<String>)>,
+    seen: Option<(World, i64, ModelDeploymentStatus, [Option<String>; 3])>,
     /// Die after this many effects, and be back so many seconds later.
     pub crash: Option<(usize, i64)>,
     /// Die after every effect.
@@ -130,7 +135,7 @@ impl Sim {
             metrics: Metrics::new(),
             spec,
             generation: 1,
-            retry: None,
+            orders: [const { None }; 3],
             status: ModelDeploymentStatus::default(),
             effects: Vec::new(),
             notes: Vec::new(),
@@ -269,12 +274,9 @@ impl Sim {
             Event::Refuse(name) => self.cluster.versions.get_mut(name).unwrap().refused = true,
             Event::Replicas(n) => self.change(|s| s.replicas = n),
             Event::Edit(edit) => self.change(edit),
-            Event::Retry(version, word) => {
-                let mut about = self.spec.clone();
-                about.model = spec(version).model;
-                self.retry =
-                    Some(format!("{} {word}", Revision::of(&about, about.model.resolved().unwrap()).id));
-            }
+            Event::Retry(version, word) => self.orders[0] = Some(self.order(version, word)),
+            Event::Promote(version, word) => self.orders[1] = Some(self.order(version, word)),
+            Event::Abort(version, word) => self.orders[2] = Some(self.order(version, word)),
             Event::Kill(version, back) => self.cluster.kill(version, back),
             Event::Temper(version, temper) => {
                 self.cluster.tempers.insert(version.to_owned(), temper);
@@ -291,6 +293,12 @@ impl Sim {
             }
             Event::Crash(seconds) => self.die(seconds),
         }
+    }
+
+    fn order(&self, version: &str, word: &str) -> String {
+        let mut about = self.spec.clone();
+        about.model = spec(version).model;
+        format!("{} {word}", Revision::of(&about, about.model.resolved().unwrap()).id)
     }
 
     fn die(&mut self, seconds: i64) {
@@ -312,11 +320,11 @@ impl Sim {
 
     fn due(&self) -> bool {
         let recheck = self.recheck_at.is_some_and(|at| at <= self.cluster.now);
-        let same = self.seen.as_ref().is_some_and(|(world, generation, status, retry)| {
+        let same = self.seen.as_ref().is_some_and(|(world, generation, status, orders)| {
             *world == self.cluster.observe()
                 && *generation == self.generation
                 && *status == self.status
-                && *retry == self.retry
+                && *orders == self.orders
         });
         recheck || !same
     }
@@ -328,7 +336,7 @@ impl Sim {
         let stale = self.stale_look == Some(self.looks);
         let world = old.filter(|_| stale).unwrap_or(present);
         let (plan, reading) = self.ask(&world);
-        self.seen = Some((world, self.generation, self.status.clone(), self.retry.clone()));
+        self.seen = Some((world, self.generation, self.status.clone(), self.orders.clone()));
         check::look(self, &reading);
         let wait = plan.recheck.map(|d| i64::try_from(d.as_millis().div_ceil(1000)).unwrap());
         // Less than a second is "at once" on this clock, if something is to come of it.
@@ -364,12 +372,13 @@ impl Sim {
 
     /// The plan for the present moment.
     pub fn ask(&mut self, world: &World) -> (Plan, Reading) {
-        let (spec, status, retry) = (self.spec.clone(), self.status.clone(), self.retry.clone());
+        let (spec, status, orders) = (self.spec.clone(), self.status.clone(), self.orders.clone());
+        let [retry, promote, abort] = orders.each_ref().map(Option::as_deref);
         let mut input = Input {
             name: NAME,
             uid: UID,
             generation: Some(self.generation),
-            retry: retry.as_deref(),
+            orders: Orders { retry, promote, abort },
             spec: &spec,
             status: &status,
             world,

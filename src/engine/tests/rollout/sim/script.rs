@@ -72,6 +72,9 @@ fn promote_at_horizon(s: &mut ModelDeploymentSpec) {
 fn rollback_at_horizon(s: &mut ModelDeploymentSpec) {
     horizon(s, OnHorizon::Rollback);
 }
+fn pause(s: &mut ModelDeploymentSpec) {
+    s.rollout.paused = !s.rollout.paused;
+}
 fn falling_steps(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.reverse();
 }
@@ -162,6 +165,30 @@ pub fn all() -> Vec<Script> {
         plain("retried", &[bad, v2, (400, Quality("v2", Quality::Good)), (500, Retry("v2", "again"))]),
         plain("retried in vain", &[bad, v2, (500, Retry("v2", "again"))]),
         plain("retry of another", &[bad, v2, (500, Retry("v3", "again"))]),
+        with_v2("promoted by hand", &[(150, Promote("v2", ""))]),
+        with_v2("promoted by hand before its traffic", &[(102, Promote("v2", ""))]),
+        plain("promoted by hand while failing", &[bad, v2, (120, Promote("v2", ""))]),
+        plain(
+            "promoted by hand on its way back",
+            &[bad, v2, (110, GatewayRefuses(true)), (200, Promote("v2", "")), (300, GatewayRefuses(false))],
+        ),
+        plain(
+            "promoted by hand with nowhere to go back to",
+            &[bad, v2, (120, Kill("v1", None)), (600, Promote("v2", ""))],
+        ),
+        with_v2("another one promoted by hand", &[(150, Promote("v3", "")), (151, Promote("v1", ""))]),
+        plain(
+            "promoted by hand, and crashing",
+            &[(90, Temper("v2", Temper::CrashLoop)), v2, (101, Promote("v2", ""))],
+        ),
+        with_v2("aborted", &[(150, Abort("v2", ""))]),
+        with_v2("aborted before its traffic", &[(102, Abort("v2", ""))]),
+        with_v2("aborted, and tried again", &[(150, Abort("v2", "")), (400, Retry("v2", "again"))]),
+        with_v2("another one aborted", &[(150, Abort("v3", "")), (151, Abort("v1", ""))]),
+        with_v2("paused", &[(150, Edit(pause))]),
+        with_v2("paused, and on", &[(150, Edit(pause)), (900, Edit(pause))]),
+        with_v2("paused before its traffic", &[(50, Edit(pause)), (900, Edit(pause))]),
+        with_v2("paused and failing", &[(150, Edit(pause)), (200, Quality("v2", Quality::Bad))]),
         plain("asleep", &[(100, Replicas(0)), (200, Apply("v2")), (400, Replicas(2))]),
         with_v2("put to sleep", &[(200, Replicas(0)), (1000, Replicas(3))]),
         plain("put to sleep while failing", &[bad, v2, (140, Replicas(0)), (1000, Replicas(3))]),

@@ -1,0 +1,70 @@
+//! What a person asks for by annotation. An order names the revision that it is about and counts once a value: a click on
+//! an old screen, or an annotation that Git applies again every minute, does nothing.
+
+use std::time::Duration;
+
+use serin_api::{Candidate, Phase, Reason, Stable};
+
+use super::{Draft, canary, retreat, start};
+use crate::world::PodTrouble;
+
+/// Values of the annotations: `REVISION`, or `REVISION WORD` for a second time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orders<'a> {
+    /// Try a rejected revision again.
+    pub retry: Option<&'a str>,
+    /// Promote the candidate without further evidence.
+    pub promote: Option<&'a str>,
+    /// Send the candidate back.
+    pub abort: Option<&'a str>,
+}
+
+/// What an order says, if it is about `revision` and new.
+pub(super) fn asked(order: Option<&str>, handled: Option<&str>, revision: &str) -> Option<String> {
+    let about = order?.split_whitespace().next() == Some(revision);
+    (about && order != handled).then(|| order.map(str::to_owned))?
+}
+
+/// Records a new order about the candidate; what follows is done when that is recorded. `true`: there was one.
+pub(super) fn record(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
+    let Orders { promote, abort, .. } = d.input.orders;
+    if let Some(order) = asked(abort, d.status.handled_abort.as_deref(), &c.revision) {
+        d.status.handled_abort = Some(order);
+        if c.phase != Phase::Retreating {
+            retreat::begin(d, stable, c, Reason::Aborted, "sent back by hand".to_owned(), true);
+            return true;
+        }
+    }
+    let Some(order) = asked(promote, d.status.handled_promote.as_deref(), &c.revision) else { return false };
+    d.decisive = true;
+    d.status.handled_promote = Some(order);
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.promoted_by_hand = true;
+        if candidate.phase == Phase::Retreating {
+            candidate.phase = if candidate.analysis_from.is_some() { Phase::Canary } else { Phase::Starting };
+            candidate.retreat = None;
+        }
+    }
+    let message = format!("{} is promoted by hand", c.version);
+    d.note(false, Reason::Promoting, "ByHand", message.clone());
+    d.report(Reason::Promoting, message);
+    d.look_again(Duration::from_millis(50));
+    true
+}
+
+/// A candidate that a person wants promoted: as soon as its pods can take over, whatever the evidence. Only a crash
+/// loop, and pods that never come, still send it back.
+pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    let observed = d.world().of(&c.revision).and_then(|found| found.trouble.as_ref());
+    if let Some(PodTrouble::CrashLoop { restarts, message }) = observed {
+        let message = format!("its container crashed {restarts} times: {message}");
+        return retreat::begin(d, stable, c, Reason::CrashLoop, message, true);
+    }
+    if d.replicas > 0 && d.world().available(&c.revision) == 0 {
+        return match c.phase {
+            Phase::Starting => start::go_on(d, stable, c),
+            Phase::Canary | Phase::Retreating => canary::go_on(d, stable, c),
+        };
+    }
+    canary::promote(d, stable, c);
+}

@@ -1,0 +1,81 @@
+//! What a person decides, by the program that people call.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serin_api::{Outcome, Reason, conditions::Type};
+use serin_tests::{Change as _, Load, NAME, Told as _, World, operator, wine};
+
+/// `kubectl serin WORD wine`: what it printed, or complained of.
+async fn says(world: &World, word: &str) -> Result<String, String> {
+    let kubeconfig = world.cluster().bed().kubeconfig();
+    let mut command = Command::new(operator::program());
+    command.args([word, NAME, "--namespace", &world.namespace]).arg("--kubeconfig").arg(kubeconfig);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn candidate_is_promoted_by_hand_with_its_pods() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    assert!(says(&world, "promote").await.unwrap_err().contains("no version is being tried; v1 serves"));
+    world.canary(&wine("v2").steps(&[(20, 600), (60, 600)])).await;
+    let pods = world.pods("v2");
+    let said = says(&world, "promote").await.unwrap();
+    assert!(said.contains("v2 (r1-") && said.contains("is to take over now"), "{said}");
+    let model = world.until_model(NAME, "v2 serves", 30, |m| m.serves("v2")).await;
+    assert_eq!(model.outcomes()[0], ("v2".to_owned(), Outcome::Promoted));
+    assert!(world.pods("v2").is_superset(&pods), "with the pods that were tested");
+    world.assert(world.steps(NAME) == [20, 100], &format!("{:?}", world.steps(NAME)));
+    let history = says(&world, "history").await.unwrap();
+    assert!(history.lines().nth(1).unwrap().contains("Promoted"), "{history}");
+    // The same order, still there, is about nobody any more.
+    world.canary(&wine("v3").steps(&[(20, 600)])).await;
+    world.settled(Duration::from_secs(2)).await;
+    world.assert(world.model(NAME).tries("v3").is_some(), "v3 waits for evidence");
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn candidate_is_sent_back_by_hand_and_tried_again() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    let wanted = wine("v2").steps(&[(20, 600)]);
+    world.canary(&wanted).await;
+    says(&world, "abort").await.unwrap();
+    let model = world.until_model(NAME, "v2 is rejected", 30, |m| m.rejected("v2")).await;
+    assert_eq!(model.status.unwrap().last_failed.unwrap().reason, Reason::Aborted.as_str());
+    // As Git does every few minutes.
+    world.apply(&wanted).await;
+    world.settled(Duration::from_secs(2)).await;
+    world.assert(world.steps(NAME) == [20, 0], &format!("{:?}", world.steps(NAME)));
+    says(&world, "retry").await.unwrap();
+    world.until_model(NAME, "v2 is tried again", 30, |m| m.tries("v2").is_some_and(|c| c.weight == 20)).await;
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pause_holds_the_weight_and_hides_no_failure() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    world.canary(&wine("v2").steps(&[(20, 4), (60, 1)])).await;
+    says(&world, "pause").await.unwrap();
+    let paused = |m: &serin_api::ModelDeployment| m.condition(Type::Progressing).1 == "Paused";
+    world.until_model(NAME, "it says so", 20, paused).await;
+    world.looks(8, 60).await;
+    world.assert(world.steps(NAME) == [20], &format!("held at 20 %: {:?}", world.steps(NAME)));
+    says(&world, "resume").await.unwrap();
+    world.until("on to the next step", 30, |_| world.weights(NAME)["b"] == 60).await;
+    world.apply(&wine("v1")).await;
+    world.until_model(NAME, "back at v1", 60, |m| m.serves("v1")).await;
+
+    let mut wanted = wine("v3").steps(&[(20, 600)]);
+    world.canary(&wanted).await;
+    wanted.spec.rollout.paused = true;
+    world.apply(&wanted).await;
+    world.prometheus.load("wine:v3", Load::BAD);
+    world.until_model(NAME, "v3 is rejected", 60, |m| m.rejected("v3")).await;
+    world.check_invariants();
+}
