@@ -97,6 +97,7 @@ async fn promotion_is_recorded_once_with_both_versions() {
     assert!(!has(&first, Type::InUse));
 
     // At rest, and after a restart, nothing is repeated.
+    world.until("the first is removed after its drain time", 20, |_| world.pods("v1").is_empty()).await;
     world.settled(Duration::from_secs(2)).await;
     world.operator().kill();
     let mark = world.proxy.calls().mark();
