@@ -51,8 +51,18 @@ fn event() -> impl Strategy<Value = Event> {
         1 => version().prop_map(Lose),
         1 => any::<bool>().prop_map(GatewayRefuses),
         1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Retry(v, w)),
+        1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Promote(v, w)),
+        1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Abort(v, w)),
+        1 => any::<bool>().prop_map(|p| Edit(if p { paused } else { running })),
         4 => (0..40i64).prop_map(Crash),
     ]
+}
+
+fn paused(s: &mut serin_api::ModelDeploymentSpec) {
+    s.rollout.paused = true;
+}
+fn running(s: &mut serin_api::ModelDeploymentSpec) {
+    s.rollout.paused = false;
 }
 
 /// Events with the pauses between them: often none, so that they fall into one another.
@@ -72,6 +82,7 @@ fn story() -> impl Strategy<Value = Vec<(i64, Event)>> {
 fn heal(sim: &mut Sim) {
     sim.play(Away(false));
     sim.play(GatewayRefuses(false));
+    sim.play(Edit(running));
     for v in VERSIONS {
         let temper = sim.cluster.tempers.get(v).copied().unwrap_or_default();
         let dead = sim.cluster.of_version(v).is_some_and(|d| d.pods.contains(&None));
