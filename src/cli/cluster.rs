@@ -62,7 +62,7 @@ impl Cluster {
         match Api::<K>::namespaced(self.client.clone(), namespace).get_opt(name).await {
             Ok(Some(object)) => Ok(object),
             Ok(None) => Err(format!("there is no {kind} {name} in namespace {namespace}").into()),
-            Err(error) => Err(format!("{kind} {name} in namespace {namespace}: {}", line(&error)).into()),
+            Err(error) => Err(self.failed::<K>(name, &error)),
         }
     }
 
@@ -73,13 +73,12 @@ impl Cluster {
     {
         let api = Api::<K>::namespaced(self.client.clone(), &self.namespace);
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        match api.patch(name, &params, &Patch::Merge(change)).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let (kind, namespace) = (K::kind(&()), &self.namespace);
-                Err(format!("{kind} {name} in namespace {namespace}: {}", line(&error)).into())
-            }
-        }
+        let patched = api.patch(name, &params, &Patch::Merge(change)).await;
+        patched.map(|_| ()).map_err(|error| self.failed::<K>(name, &error))
+    }
+
+    fn failed<K: Resource<DynamicType = ()>>(&self, name: &str, error: &kube::Error) -> Failure {
+        format!("{} {name} in namespace {}: {}", K::kind(&()), self.namespace, line(error)).into()
     }
 
     /// All objects of the namespace. Those that this version of serin cannot read are left out.

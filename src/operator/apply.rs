@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     fresh::Kind,
     observe::Object,
-    write::{Applied, Target, Writer},
+    write::{Applied, Target, Writer, failed},
 };
 
 /// Carries a plan out.
@@ -78,11 +78,8 @@ async fn one(
         }
         Write::ConfirmNoTraffic(slot) => {
             let routes: Api<HttpRoute> = Api::namespaced(ctx.client.clone(), owner.namespace);
-            let found = routes.get_opt(owner.name).await.map_err(|source| Error::Api {
-                verb: "get",
-                object: format!("HTTPRoute {}", owner.name),
-                source: Box::new(source),
-            })?;
+            let found = routes.get_opt(owner.name).await;
+            let found = found.map_err(|e| failed("get", "HTTPRoute", owner.name, e))?;
             let weights = found.and_then(|route| route.view(ident(&route.metadata)).weights);
             let in_use = weights.is_some_and(|weights| weights.of(*slot) > 0);
             Ok(if in_use { Applied::Outrun } else { Applied::Whole })

@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     guard::whole_seconds,
     owner::{Main, Name},
-    write::status_params,
+    write::{failed, status_params},
 };
 
 /// Generations that were reported already.
@@ -67,11 +67,8 @@ pub async fn report<K: Main>(ctx: &Context, meta: &ObjectMeta, error: &str) -> R
     let body = json!({"status": {"observedGeneration": generation, "conditions": all}});
     let api: Api<DynamicObject> =
         Api::namespaced_with(ctx.client.clone(), namespace, &ApiResource::erase::<K>(&()));
-    api.patch_status(name, &status_params(), &Patch::Merge(body)).await.map_err(|source| Error::Api {
-        verb: "patch status of",
-        object: format!("{} {name}", K::KIND.as_str()),
-        source: Box::new(source),
-    })?;
+    let patched = api.patch_status(name, &status_params(), &Patch::Merge(body)).await;
+    patched.map_err(|e| failed("patch status of", K::KIND.as_str(), name, e))?;
     ctx.unreadable.reported(key, generation);
     Ok(Action::await_change())
 }

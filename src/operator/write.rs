@@ -238,7 +238,8 @@ fn merge_patch(old: &Value, new: &Value) -> Option<Value> {
     }
 }
 
-fn failed(verb: &'static str, kind: &str, name: &str, source: kube::Error) -> Error {
+/// A request that did not do what it was for.
+pub fn failed(verb: &'static str, kind: &str, name: &str, source: kube::Error) -> Error {
     Error::Api { verb, object: format!("{kind} {name}"), source: Box::new(source) }
 }
 

@@ -9,7 +9,6 @@ use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
     ramp, report,
-    world::PodTrouble,
 };
 
 /// What the reading allows.
@@ -24,10 +23,8 @@ enum Allowed {
 
 /// One look at a candidate with traffic.
 pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let observed = d.world().of(&c.revision);
-    if let Some(PodTrouble::CrashLoop { restarts, message }) = observed.and_then(|o| o.trouble.as_ref()) {
-        let message = format!("its container crashed {restarts} times: {message}");
-        return retreat::begin(d, stable, c, Reason::CrashLoop, message, true);
+    if retreat::if_crashing(d, stable, c) {
+        return;
     }
     // What is known to be bad stays bad, whether or not its pods are there at the moment.
     if let Reading::Judged(j) = d.input.reading

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serin_api::{Candidate, Phase, Reason, Stable};
 
 use super::{Draft, canary, retreat, start};
-use crate::world::PodTrouble;
 
 /// Values of the annotations: `REVISION`, or `REVISION WORD` for a second time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,10 +54,8 @@ pub(super) fn record(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool 
 /// A candidate that a person wants promoted: as soon as its pods can take over, whatever the evidence. Only a crash
 /// loop, and pods that never come, still send it back.
 pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let observed = d.world().of(&c.revision).and_then(|found| found.trouble.as_ref());
-    if let Some(PodTrouble::CrashLoop { restarts, message }) = observed {
-        let message = format!("its container crashed {restarts} times: {message}");
-        return retreat::begin(d, stable, c, Reason::CrashLoop, message, true);
+    if retreat::if_crashing(d, stable, c) {
+        return;
     }
     if d.replicas > 0 && d.world().available(&c.revision) == 0 {
         return match c.phase {

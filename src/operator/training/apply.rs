@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     error::Error,
     fresh::Kind,
-    write::{Applied, Created, Target, Writer},
+    write::{Applied, Created, Target, Writer, failed},
 };
 
 /// Carries a plan out.
@@ -89,11 +89,8 @@ async fn has_ended_more(
 ) -> Result<bool, Error> {
     let pods: Api<SlimRank> = Api::namespaced(ctx.client.clone(), namespace);
     let of_job = ListParams::default().labels(&format!("{JOB_UID}={job_uid}"));
-    let found = pods.list(&of_job).await.map_err(|source| Error::Api {
-        verb: "list",
-        object: format!("pods of the Job with UID {job_uid}"),
-        source: Box::new(source),
-    })?;
+    let found = pods.list(&of_job).await;
+    let found = found.map_err(|e| failed("list", "pods of the Job with UID", job_uid, e))?;
     let mut seen = found.iter().filter_map(|pod| pod.view(children::ident(pod.meta())).observed());
     Ok(seen.any(|pod| !pod.is_live() && !ended.contains(&pod.name)))
 }

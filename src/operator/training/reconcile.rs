@@ -20,7 +20,7 @@ use crate::{
     guard::{CACHE_LAG, SYNCING, again, guarded, whole_seconds},
     owner::OwnerKey,
     report, unreadable,
-    write::Applied,
+    write::{Applied, failed},
 };
 
 /// The reconcile of one run.
@@ -92,11 +92,8 @@ async fn rest(ctx: &Context, object: &RunObject, meta: &ObjectMeta, over: &Over)
         });
     }
     let api: Api<TrainingRun> = Api::namespaced(ctx.client.clone(), &owner.namespace);
-    let run = api.get_opt(&owner.name).await.map_err(|source| Error::Api {
-        verb: "get",
-        object: format!("TrainingRun {}", owner.name),
-        source: Box::new(source),
-    })?;
+    let run = api.get_opt(&owner.name).await;
+    let run = run.map_err(|e| failed("get", "TrainingRun", &owner.name, e))?;
     match run.filter(|run| run.metadata.uid == meta.uid) {
         Some(run) => {
             Box::pin(whole(ctx, &run)).await?;
