@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -87,6 +88,18 @@ impl History {
     /// The objects as they are now.
     pub fn now(&self) -> Now {
         Now { objects: self.shared.current.lock().unwrap().clone() }
+    }
+
+    /// Whether each of these was seen as it is there or as it became later.
+    pub fn knows(&self, there: &[(&'static str, ObjectMeta)]) -> bool {
+        let changes = self.shared.changes.lock().unwrap();
+        let number = |version: Option<&String>| version.and_then(|v| v.parse().ok()).unwrap_or(0);
+        there.iter().all(|(kind, object)| {
+            let name = object.name.as_deref().unwrap_or_default();
+            let seen = |c: &&Change| c.kind == *kind && c.name == name;
+            let newest = changes.iter().filter(seen).map(|c| c.version).max();
+            newest.is_some_and(|newest| newest >= number(object.resource_version.as_ref()))
+        })
     }
 
     /// Told after each change.

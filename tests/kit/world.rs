@@ -10,7 +10,8 @@ use chrono::Utc;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -202,7 +203,8 @@ impl World {
         made.unwrap_or_else(|error| panic!("apply: {error}\n{}", story::tell(self)))
     }
 
-    /// The same as [`World::until_model`] for one TrainingRun.
+    /// The same as [`World::until_model`] for one TrainingRun. What its status speaks of is seen then, too: Jobs and
+    /// versions are written before it, but each kind has a watch of its own, and one may be ahead of another.
     pub async fn until_run(
         &self,
         name: &str,
@@ -210,7 +212,20 @@ impl World {
         seconds: u64,
         mut holds: impl FnMut(&TrainingRun) -> bool,
     ) -> TrainingRun {
-        self.until(what, seconds, |now| now.run(name).filter(|run| holds(run))).await
+        let run = self.until(what, seconds, |now| now.run(name).filter(|run| holds(run))).await;
+        Box::pin(self.caught_up()).await;
+        run
+    }
+
+    /// Returns when the history has every Job and version that the apiserver has.
+    async fn caught_up(&self) {
+        let all = ListParams::default();
+        let (jobs, versions) = (self.jobs(), self.versions());
+        let (jobs, versions) = tokio::join!(jobs.list_metadata(&all), versions.list_metadata(&all));
+        let jobs = jobs.unwrap().items.into_iter().map(|job| ("Job", job.metadata));
+        let versions = versions.unwrap().items.into_iter().map(|version| ("ModelVersion", version.metadata));
+        let there: Vec<(&str, ObjectMeta)> = jobs.chain(versions).collect();
+        self.until("the history knows what the apiserver has", 30, |_| self.history.knows(&there)).await;
     }
 
     /// Applies a run and waits for its end.
