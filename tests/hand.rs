@@ -1,19 +1,13 @@
 //! What a person decides, by the program that people call.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serin_api::{Outcome, Reason, conditions::Type};
-use serin_tests::{Change as _, Load, NAME, Told as _, World, operator, wine};
+use serin_tests::{Change as _, Load, NAME, Told as _, World, wine};
 
-/// `kubectl serin WORD wine`: what it printed, or complained of.
+/// `kubectl serin WORD wine`.
 async fn says(world: &World, word: &str) -> Result<String, String> {
-    let kubeconfig = world.cluster().bed().kubeconfig();
-    let mut command = Command::new(operator::program());
-    command.args([word, NAME, "--namespace", &world.namespace]).arg("--kubeconfig").arg(kubeconfig);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    world.kubectl_serin(&[word, NAME]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

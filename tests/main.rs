@@ -9,6 +9,7 @@ mod changes;
 mod chaos;
 mod crashes;
 mod evidence;
+mod explain;
 mod hand;
 mod metrics;
 mod neighbours;

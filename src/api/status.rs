@@ -148,6 +148,10 @@ pub struct Candidate {
     /// When it first had traffic: the analysis looks at samples from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis_from: Option<DateTime<Utc>>,
+    /// The weights that it had since then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub weights: Vec<WeightRecord>,
     /// Evidence at the last step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
@@ -158,6 +162,16 @@ pub struct Candidate {
     /// Why it is losing its traffic (phase `Retreating` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retreat: Option<Retreat>,
+}
+
+/// A weight and when the route confirmed it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightRecord {
+    /// Percent of the traffic.
+    pub weight: i32,
+    /// When it was in force.
+    pub at: DateTime<Utc>,
 }
 
 /// What a candidate is doing.
@@ -232,6 +246,22 @@ pub struct HistoryEntry {
     pub outcome: Outcome,
     /// When.
     pub at: DateTime<Utc>,
+    /// How it was tried, if it had traffic beside another revision: with it the decision can be judged again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+}
+
+/// What a candidate was compared with, and how much traffic it had when.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Trial {
+    /// Revision of the stable version.
+    pub against: String,
+    /// When the candidate first had traffic.
+    pub from: DateTime<Utc>,
+    /// Its weights from then on.
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub weights: Vec<WeightRecord>,
 }
 
 /// One metric's evidence when the status was written. Numbers as text: floats have no place in an API object.

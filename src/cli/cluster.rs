@@ -81,14 +81,29 @@ impl Cluster {
         format!("{} {name} in namespace {}: {}", K::kind(&()), self.namespace, line(error)).into()
     }
 
+    /// The objects of the namespace with these labels.
+    pub async fn labelled<K>(&self, labels: &str) -> Result<Vec<K>, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        self.pages(ListParams::default().labels(labels)).await
+    }
+
     /// All objects of the namespace. Those that this version of serin cannot read are left out.
     pub async fn list<K>(&self) -> Result<Vec<K>, Failure>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
+        self.pages(ListParams::default()).await
+    }
+
+    async fn pages<K>(&self, wanted: ListParams) -> Result<Vec<K>, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
         let api = Api::<DeserializeGuard<K>>::namespaced(self.client.clone(), &self.namespace);
         let mut all = Vec::new();
-        let mut page = ListParams::default().limit(PAGE);
+        let mut page = wanted.limit(PAGE);
         loop {
             let list = api.list(&page).await.map_err(|error| {
                 format!("{} in namespace {}: {}", K::plural(&()), self.namespace, line(&error))

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod crds;
+mod explain;
 mod hand;
 mod history;
 mod judge;
@@ -35,6 +36,8 @@ enum Command {
     Lineage(lineage::Args),
     /// Show what serves, what is being tried, and what became of the last versions.
     History(history::Args),
+    /// Say why a candidate was promoted, sent back or held: judge it again, with its evidence over time.
+    Explain(explain::Args),
     /// Let the candidate take over now, without further evidence.
     Promote(hand::Args),
     /// Send the candidate back; it stays rejected until it is retried or the spec changes.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Provenance(args) => provenance::run(&args),
         Command::Lineage(args) => lineage::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Promote(args) => hand::run(&args, hand::Order::Promote),
         Command::Abort(args) => hand::run(&args, hand::Order::Abort),
         Command::Retry(args) => hand::run(&args, hand::Order::Retry),

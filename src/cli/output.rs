@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
 
-use serin_engine::lineage::text::Paint;
+use serin_engine::paint::Paint;
 
 use crate::Failure;
 

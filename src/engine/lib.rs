@@ -11,13 +11,16 @@
 //! - [`report`] sets the conditions
 //! - [`objects`] builds the Kubernetes objects
 //! - [`training`] is the same for a training run
+//! - [`explain`] judges a past decision again and says why it came out so
 //! - [`provenance`] and [`lineage`] say where a version comes from
 
 mod canonical;
 pub mod decide;
+pub mod explain;
 pub mod lineage;
 pub mod measure;
 pub mod objects;
+pub mod paint;
 pub mod plan;
 pub mod provenance;
 pub mod ramp;

@@ -39,4 +39,6 @@ mod watches;
 mod write;
 
 pub use error::StartError;
+pub use prometheus::{Prometheus, QueryError};
 pub use run::{Settings, run};
+pub use samples::read as read_samples;

@@ -23,7 +23,7 @@ pub async fn reconcile(
     md: Arc<DeserializeGuard<ModelDeployment>>,
     ctx: Arc<Context>,
 ) -> Result<Action, Error> {
-    guarded(&ctx, md.as_ref(), steps(&md, &ctx)).await
+    guarded(&ctx, md.as_ref(), Box::pin(steps(&md, &ctx))).await
 }
 
 async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<Action, Error> {

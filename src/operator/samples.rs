@@ -11,7 +11,8 @@ use serin_judge::{
 
 use crate::prometheus::{Prometheus, QueryError, RawSeries};
 
-/// Reads every metric of a measurement. `started` tells when a pod's server started (milliseconds).
+/// Reads every metric of a measurement. `started` tells when a pod's server started, in milliseconds.
+#[allow(clippy::implicit_hasher)] // names of our own pods: nobody floods them
 pub async fn read(
     prometheus: &Prometheus,
     namespace: &str,

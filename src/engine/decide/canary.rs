@@ -1,7 +1,9 @@
 //! The candidate has traffic and is judged: step by step, until the evidence promotes it or sends it back.
 
 use chrono::Duration as Span;
-use serin_api::{Candidate, OnHorizon, OnNoData, Outcome, Phase, Reason, Stable, Step, Verdict};
+use serin_api::{
+    Candidate, OnHorizon, OnNoData, Outcome, Phase, Reason, Stable, Step, Verdict, WeightRecord,
+};
 use serin_judge::State;
 
 use super::{Draft, retreat, start};
@@ -230,6 +232,7 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
         candidate.step.clone_from(&label);
         candidate.since = Some(now);
         candidate.analysis_from = candidate.analysis_from.or(Some(now));
+        candidate.weights.push(WeightRecord { weight: next.weight, at: now });
         if let Some(evidence) = evidence {
             candidate.evidence = evidence;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serin_api::{
     Candidate, HistoryEntry, LastFailed, ModelDeploymentStatus, Outcome, Reason, Stable, Step, TrafficMode,
-    Verdict, conditions,
+    Trial, Verdict, conditions,
 };
 
 use super::{Input, hand};
@@ -259,7 +259,23 @@ impl<'a> Draft<'a> {
         self.status.candidate = None;
         self.status.resolved = None;
         let at = self.now();
-        self.record(&c.revision, &c.version, &c.digest, outcome);
+        // What it stood beside: by now the pointer may have moved.
+        let beside = self.input.status.stable.as_ref();
+        let trial = beside.zip(c.analysis_from).map(|(stable, from)| Trial {
+            against: stable.revision.clone(),
+            from,
+            weights: c.weights.clone(),
+        });
+        let entry = HistoryEntry {
+            revision: c.revision.clone(),
+            version: c.version.clone(),
+            digest: c.digest.clone(),
+            outcome,
+            at,
+            trial,
+        };
+        self.status.history.insert(0, entry);
+        self.status.history.truncate(HISTORY);
         match outcome {
             Outcome::RolledBack => self.status.verdict = Some(Verdict::RolledBack),
             Outcome::Promoted => self.status.verdict = Some(Verdict::Promoted),
@@ -277,18 +293,6 @@ impl<'a> Draft<'a> {
                 at,
             });
         }
-    }
-
-    pub(super) fn record(&mut self, revision: &str, version: &str, digest: &str, outcome: Outcome) {
-        let entry = HistoryEntry {
-            revision: revision.to_owned(),
-            version: version.to_owned(),
-            digest: digest.to_owned(),
-            outcome,
-            at: self.now(),
-        };
-        self.status.history.insert(0, entry);
-        self.status.history.truncate(HISTORY);
     }
 
     /// Removes Deployments that neither the status nor a weight names, once their drain time is over. The time runs
@@ -380,6 +384,7 @@ impl<'a> Draft<'a> {
             candidate.step = format!("0/{steps}");
             candidate.since = None;
             candidate.analysis_from = None;
+            candidate.weights.clear();
             candidate.started_at = now;
         }
     }

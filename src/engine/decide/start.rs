@@ -48,6 +48,7 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         started_at: d.now(),
         since: None,
         analysis_from: None,
+        weights: Vec::new(),
         evidence: Vec::new(),
         promoted_by_hand: false,
         retreat: None,

@@ -16,6 +16,8 @@ use serin_api::{
     conditions::{self, Type},
 };
 
+use crate::paint::Tone;
+
 /// Most versions in a chain of parents.
 const CHAIN_MAX: usize = 20;
 
@@ -30,17 +32,6 @@ pub struct Node {
     pub tone: Tone,
     /// What belongs to it.
     pub children: Vec<Node>,
-}
-
-/// How something went, for colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// A fact.
-    Plain,
-    /// It went well.
-    Good,
-    /// It did not.
-    Bad,
 }
 
 /// What else is in the namespace.

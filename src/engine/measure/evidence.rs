@@ -1,6 +1,6 @@
 //! What a test found, as a row of the status and as a line for people.
 
-use serin_api::{MetricEvidence, Verdict};
+use serin_api::{MetricEvidence, MetricKind, Verdict};
 use serin_judge::{
     ArmTotals, EdgeVerdict, ErrorVerdict, LatencyNoData, LatencyVerdict, MeanVerdict, MetricVerdict,
     NoDataReason, ScoreVerdict, State, ThresholdVerdict,
@@ -26,6 +26,45 @@ pub(super) fn row(name: &str, state: State, found: &MetricVerdict) -> MetricEvid
         samples,
         needed: needed.and_then(|n| i64::try_from(n).ok()),
     }
+}
+
+/// What both versions have shown so far, where there is something to show.
+pub(super) fn values(found: &MetricVerdict) -> (Option<f64>, Option<f64>) {
+    let percent = |a: &ArmTotals| (a.requests > 0.0).then(|| 100.0 * a.errors / a.requests);
+    match found {
+        MetricVerdict::Errors(v) | MetricVerdict::Quality(v) => (percent(&v.canary), percent(&v.stable)),
+        MetricVerdict::Latency(v) => {
+            let edge = worst_edge(v);
+            (edge.map(|e| 100.0 * e.canary_share), edge.map(|e| 100.0 * e.stable_share))
+        }
+        MetricVerdict::Mean(v) => (v.canary_mean, v.stable_mean),
+        MetricVerdict::Score(v) => (v.canary_mean, v.stable_mean),
+        MetricVerdict::Threshold(v) => (v.last_value, None),
+    }
+}
+
+/// Whether it is a plain bound, which knows broken or not and no evidence.
+pub(super) fn is_bound(found: &MetricVerdict) -> bool {
+    matches!(found, MetricVerdict::Threshold(_))
+}
+
+/// What the numbers of a metric's curve count.
+pub fn unit(kind: Option<MetricKind<'_>>) -> &'static str {
+    match kind {
+        Some(MetricKind::ErrorRatio(_)) => "% errors",
+        Some(MetricKind::Quality(_)) => "% bad",
+        Some(MetricKind::Latency(_)) => "% slower than the edge that differs most",
+        Some(MetricKind::MeanLatency(_)) => "mean",
+        Some(MetricKind::Score(_)) => "score",
+        Some(MetricKind::Threshold(_)) => "value",
+        None => "",
+    }
+}
+
+fn worst_edge(v: &LatencyVerdict) -> Option<&EdgeVerdict> {
+    v.edges.iter().max_by(|a, b| {
+        a.rollback_evidence_log10.total_cmp(&b.rollback_evidence_log10).then(b.le.total_cmp(&a.le))
+    })
 }
 
 /// The row of a metric that cannot be tested.
@@ -77,10 +116,7 @@ fn latency(v: &LatencyVerdict, state: State) -> String {
         LatencyNoData::NoUsableEdge => "no bucket edge has between 0.2 % and 50 % of the requests over it",
         LatencyNoData::Learning => "learning what the stable version's latencies are",
     });
-    let worst = |a: &&EdgeVerdict, b: &&EdgeVerdict| {
-        a.rollback_evidence_log10.total_cmp(&b.rollback_evidence_log10).then(b.le.total_cmp(&a.le))
-    };
-    match (why, v.edges.iter().max_by(worst)) {
+    match (why, worst_edge(v)) {
         (Some(why), _) => why.to_owned(),
         (None, Some(edge)) => format!(
             "{:.2} % slower than {}, stable {:.2} %",

@@ -1,6 +1,7 @@
 //! What the analysis needs, and what it found: raw samples in, one [`Judgement`] out. Pure, so that a restart and an
 //! explanation a week later come to the same result from the same samples.
 
+mod curve;
 mod evidence;
 mod metric;
 
@@ -11,7 +12,8 @@ use serin_judge::{
     judge_all,
 };
 
-pub use evidence::verdict;
+pub use curve::{MetricPoint, Point, curve};
+pub use evidence::{unit, verdict};
 
 /// What to read from Prometheus. Built from our own names and validated series names only.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,22 +176,8 @@ pub fn judge(
     samples: &[Samples],
     now: DateTime<Utc>,
 ) -> Judgement {
-    let window = window(spec, m, now);
-    let analysis = &spec.rollout.analysis;
     let warm: Vec<Samples> = samples.iter().map(Samples::warm).collect();
-    // The first ticks are learned from instead.
-    let no_history = LatencyProfile::default();
-    let (mut names, mut tests, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
-    for (metric, samples) in m.metrics.iter().zip(&warm) {
-        match metric::test(analysis, metric, samples, &no_history) {
-            Ok(test) => {
-                tests.push(serin_judge::Metric { name: &metric.name, weight: 1.0, test });
-                names.push(&metric.name);
-            }
-            Err(why) => unusable.push(evidence::unusable(&metric.name, why)),
-        }
-    }
-    let found = judge_all(&tests, &window);
+    let Look { names, mut unusable, found } = look(spec, m, &warm, now);
     let rows = found.states.iter().zip(&found.verdicts).zip(&names);
     let mut evidence: Vec<_> = rows.map(|((state, v), name)| evidence::row(name, *state, v)).collect();
     // What is worth a word: what decided, else what holds it up.
@@ -200,6 +188,35 @@ pub fn judge(
     let state = if found.state == State::Pass && !unusable.is_empty() { State::NoData } else { found.state };
     evidence.append(&mut unusable);
     Judgement { state, unsuspicious: found.unsuspicious, evidence, summary }
+}
+
+/// What the judge says of all metrics that can be tested.
+struct Look<'a> {
+    names: Vec<&'a str>,
+    unusable: Vec<MetricEvidence>,
+    found: serin_judge::Analysis,
+}
+
+/// One look at samples without what young pods did.
+fn look<'a>(
+    spec: &ModelDeploymentSpec,
+    m: &'a Measurement,
+    warm: &[Samples],
+    now: DateTime<Utc>,
+) -> Look<'a> {
+    // The first ticks are learned from instead.
+    let no_history = LatencyProfile::default();
+    let (mut names, mut tests, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
+    for (metric, samples) in m.metrics.iter().zip(warm) {
+        match metric::test(&spec.rollout.analysis, metric, samples, &no_history) {
+            Ok(test) => {
+                tests.push(serin_judge::Metric { name: &metric.name, weight: 1.0, test });
+                names.push(metric.name.as_str());
+            }
+            Err(why) => unusable.push(evidence::unusable(&metric.name, why)),
+        }
+    }
+    Look { names, unusable, found: judge_all(&tests, &window(spec, m, now)) }
 }
 
 fn window(spec: &ModelDeploymentSpec, m: &Measurement, now: DateTime<Utc>) -> Window {

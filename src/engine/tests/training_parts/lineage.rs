@@ -2,9 +2,9 @@
 
 use serde_json::{from_value, json};
 use serin_api::{ModelDeployment, ModelVersion, TrainingRun};
-use serin_engine::lineage::{
-    self, Namespace, Node,
-    text::{Paint, render},
+use serin_engine::{
+    lineage::{self, Namespace, Node, text::render},
+    paint::Paint,
 };
 
 use crate::support::{DATA, MODEL, UID, spec, version};

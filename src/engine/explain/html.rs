@@ -1,0 +1,140 @@
+//! An explanation as one page that needs nothing else: no script, no asset, nothing fetched.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use serin_api::{MetricEvidence, Verdict};
+
+use super::{
+    Explanation,
+    chart::{Line, chart},
+};
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1c2128;--faint:#68707c;--line:#d8dde3;--paper:#fff;--bad:#b4232c;--good:#1a7f45;\
+--candidate:#c2570c;--stable:#2f6fb7;--weight:#8a93a0}\
+@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--faint:#98a1ad;--line:#333a44;--paper:#15181d;--bad:#f0767d;\
+--good:#5cc98a;--candidate:#f0944d;--stable:#74aef0;--weight:#7b8592}}\
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:50rem;margin:2rem auto;\
+padding:0 1rem}h1{font-size:1.5rem;margin:0}h2{font-size:1rem;margin:2rem 0 .25rem}p{margin:.4rem 0}\
+.faint,figcaption,th{color:var(--faint);font-weight:400}.Fail,.RolledBack{color:var(--bad)}.Pass,.Promoted{color:var(--good)}\
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.25rem .75rem \
+.25rem 0;border-bottom:1px solid var(--line)}figure{margin:0}svg{width:100%;height:auto}svg text{font:11px system-ui,\
+sans-serif;fill:var(--faint)}polyline{fill:none;stroke-width:2}.grid{stroke:var(--line)}.bound{stroke:var(--bad);\
+stroke-dasharray:5 4}.candidate{stroke:var(--candidate)}.stable{stroke:var(--stable)}.evidence{stroke:var(--ink)}\
+.weight{stroke:var(--weight)}.key::before{content:'';display:inline-block;width:1.2em;height:0;border-top:2px solid;\
+vertical-align:middle;margin:0 .35em 0 .9em}.key.candidate{color:var(--candidate)}.key.stable{color:var(--stable)}\
+.key.bound{color:var(--bad)}";
+
+/// The whole page.
+pub fn render(e: &Explanation) -> String {
+    let mut page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{name}: {version}</title><style>{STYLE}</style><h1>{name}: {version} <span class=\"{verdict:?}\">{verdict:?}\
+         </span></h1><p class=\"faint\">{revision} beside {against}, {from} to {until}</p>",
+        name = escape(&e.name),
+        version = escape(&e.version),
+        verdict = e.verdict,
+        revision = escape(&e.revision),
+        against = escape(&e.against),
+        from = e.from.format("%Y-%m-%d %H:%M:%S"),
+        until = e.until.format("%H:%M:%S UTC"),
+    );
+    for sentence in &e.because {
+        let _ = write!(page, "<p>{}</p>", escape(sentence));
+    }
+    table(&mut page, &e.evidence);
+    evidence(&mut page, e);
+    for (metric, unit) in &e.units {
+        both(&mut page, e, metric, unit);
+    }
+    weights(&mut page, e);
+    page.push('\n');
+    page
+}
+
+fn table(page: &mut String, evidence: &[MetricEvidence]) {
+    page.push_str("<h2>Metrics</h2><table><tr><th>Metric<th>Verdict<th>log10 e<th>Estimate<th>Samples</tr>");
+    for m in evidence {
+        let _ = write!(
+            page,
+            "<tr><td>{}<td class=\"{v:?}\">{v:?}<td>{}<td>{}<td>{}</tr>",
+            escape(&m.metric),
+            escape(&m.log10_e),
+            escape(&m.estimate),
+            m.samples,
+            v = m.verdict
+        );
+    }
+    page.push_str("</table>");
+}
+
+fn evidence(page: &mut String, e: &Explanation) {
+    let points = e.curve.iter().map(|p| (since(e, p.at), p.log10_e)).collect();
+    let line = Line { class: "evidence", points, steps: false };
+    let drawn = chart("log10 of the evidence over time", length(e), Some(e.threshold_log10), &[line]);
+    let when = e.decided_at.filter(|_| e.verdict == Verdict::Fail);
+    let when = when.map_or_else(String::new, |at| format!("; reached at {}", at.format("%H:%M:%S")));
+    let _ = write!(
+        page,
+        "<h2>Evidence against it</h2><figure>{drawn}<figcaption>log10 of the evidence, all metrics together\
+         <span class=\"key bound\">from {:.2} on it is sent back{when}</span></figcaption></figure>",
+        e.threshold_log10
+    );
+}
+
+fn both(page: &mut String, e: &Explanation, metric: &str, unit: &str) {
+    let of = |value: fn(&crate::measure::MetricPoint) -> Option<f64>| {
+        let at = |p: &crate::measure::Point| {
+            let found = p.metrics.iter().find(|m| m.metric == metric).and_then(value)?;
+            Some((since(e, p.at), found))
+        };
+        e.curve.iter().filter_map(at).collect::<Vec<_>>()
+    };
+    let (candidate, stable) = (of(|m| m.candidate), of(|m| m.stable));
+    let lines = [
+        Line { class: "stable", points: stable, steps: false },
+        Line { class: "candidate", points: candidate, steps: false },
+    ];
+    let metric = escape(metric);
+    let drawn = chart(&format!("{metric} over time"), length(e), None, &lines);
+    let _ = write!(
+        page,
+        "<h2>{metric}</h2><figure>{drawn}<figcaption>{unit}, since the start of the trial\
+         <span class=\"key candidate\">candidate</span><span class=\"key stable\">stable</span></figcaption></figure>"
+    );
+}
+
+fn weights(page: &mut String, e: &Explanation) {
+    let mut points = vec![(0.0, 0.0)];
+    points.extend(e.weights.iter().map(|w| (since(e, w.at), f64::from(w.weight))));
+    points.push((length(e), points.last().map_or(0.0, |p| p.1)));
+    let drawn = chart("weight over time", length(e), None, &[Line { class: "weight", points, steps: true }]);
+    let _ = write!(
+        page,
+        "<h2>Traffic</h2><figure>{drawn}<figcaption>percent to the candidate; minutes since its first request</figcaption></figure>"
+    );
+}
+
+fn since(e: &Explanation, at: DateTime<Utc>) -> f64 {
+    (at - e.from).as_seconds_f64()
+}
+
+fn length(e: &Explanation) -> f64 {
+    since(e, e.until)
+}
+
+/// Text of users and programs is text.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+        out
+    })
+}

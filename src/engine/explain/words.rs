@@ -1,0 +1,127 @@
+//! What a judgement means, in sentences.
+
+use serin_api::{Analysis, Outcome, Reason, Verdict};
+
+use super::Explanation;
+
+/// What happened; what the evidence says; how sure that is.
+pub(super) fn because(e: &Explanation, analysis: &Analysis, summary: &str) -> Vec<String> {
+    [Some(happened(e)), Some(says(e, summary)), sureness(e, analysis), remains(e), differs(e)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn happened(e: &Explanation) -> String {
+    let version = &e.version;
+    let last = e.weights.last().map_or(0, |w| w.weight);
+    match (e.outcome, &e.recorded) {
+        (Some(Outcome::RolledBack), Some(why)) => {
+            format!("{version} was sent back at {last} % of the traffic ({}): {}.", why.reason, why.message)
+        }
+        (Some(Outcome::RolledBack), None) => {
+            format!(
+                "{version} was sent back at {last} % of the traffic; the reason is no longer in the status."
+            )
+        }
+        (Some(Outcome::Promoted), _) => format!("{version} took over after {last} % of the traffic."),
+        (Some(Outcome::Superseded), _) => {
+            format!("{version} had {last} % of the traffic when another spec came.")
+        }
+        (Some(Outcome::Deployed), _) => {
+            format!("{version} took over without a verdict: nothing else was available.")
+        }
+        (None, Some(why)) => format!("{version} is being sent back ({}): {}.", why.reason, why.message),
+        (None, None) => format!("{version} has {last} % of the traffic and is being judged."),
+    }
+}
+
+fn says(e: &Explanation, summary: &str) -> String {
+    let what = match e.verdict {
+        Verdict::Fail => "It is worse than allowed",
+        Verdict::Pass => "It is good enough in every metric",
+        Verdict::Undecided => "The evidence decides nothing",
+        _ => "There is too little to judge",
+    };
+    if summary.is_empty() { format!("{what}.") } else { format!("{what}: {summary}.") }
+}
+
+/// An e-value of e appears in fewer than one of e trials in which nothing is wrong, whenever one looks (Ville).
+fn sureness(e: &Explanation, analysis: &Analysis) -> Option<String> {
+    let budget = analysis.false_rollback_budget_permille;
+    match e.verdict {
+        Verdict::Fail => {
+            // A broken bound is sure by itself.
+            let most = e.curve.iter().map(|p| p.log10_e).fold(0.0, f64::max);
+            (most >= e.threshold_log10).then(|| {
+                format!(
+                    "Of versions within the limits fewer than 1 in {} ever look like this; {budget} in 1000 are allowed to.",
+                    thousands(10_f64.powf(most))
+                )
+            })
+        }
+        Verdict::Pass => Some(format!(
+            "Of versions that are unacceptable at most {} in 1000 ever look this good.",
+            analysis.false_promotion_budget_permille
+        )),
+        Verdict::Undecided => {
+            let now = e.curve.last().map_or(0.0, |p| p.log10_e);
+            let needs = e.threshold_log10;
+            Some(format!("log10 of the evidence against it is {now:.2}; from {needs:.2} on it is sent back."))
+        }
+        _ => None,
+    }
+}
+
+fn remains(e: &Explanation) -> Option<String> {
+    let needed = e.evidence.iter().filter_map(|m| m.needed).max();
+    let needed = needed.filter(|n| *n > 0 && e.verdict == Verdict::Undecided)?;
+    Some(format!("At these rates about {needed} more of its requests are needed for a promotion."))
+}
+
+/// Prometheus forgets, and a spec may have changed since: then this is another judgement than the one that counted.
+fn differs(e: &Explanation) -> Option<String> {
+    let by_metrics = e.recorded.as_ref().is_some_and(|why| why.reason == Reason::AnalysisFailed.as_str());
+    match (e.outcome, e.verdict) {
+        (Some(Outcome::RolledBack), verdict) if by_metrics && verdict != Verdict::Fail => Some(format!(
+            "It was sent back on its metrics, but judged again it is {verdict:?}: Prometheus has other samples now, or \
+             rollout.analysis was changed."
+        )),
+        (Some(Outcome::RolledBack), Verdict::Undecided | Verdict::Pass) if e.recorded.is_some() => {
+            Some("The metrics did not decide this.".to_owned())
+        }
+        (Some(Outcome::Promoted), Verdict::Undecided | Verdict::NoData) => Some(
+            "The metrics alone would not have promoted it: a person or rollout.analysis.onHorizon did, or \
+             Prometheus has other samples now."
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// `1,122`.
+fn thousands(value: f64) -> String {
+    if value >= 1e15 {
+        return format!("{value:.0e}");
+    }
+    let digits = format!("{value:.0}");
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousands;
+
+    #[test]
+    fn large_numbers_can_be_read() {
+        assert_eq!([999.6, 1122.0, 12_345_678.0].map(thousands), ["1,000", "1,122", "12,345,678"]);
+        assert_eq!(thousands(1e40), "1e40");
+    }
+}
