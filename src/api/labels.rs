@@ -24,6 +24,8 @@ pub const RETRY: &str = "serin.dev/retry";
 pub const PROMOTE: &str = "serin.dev/promote";
 /// On the `ModelDeployment`, likewise: a candidate that a person wants sent back.
 pub const ABORT: &str = "serin.dev/abort";
+/// On the `ModelDeployment`: `REVISION STEP`, a step that a person wants left behind.
+pub const SKIP: &str = "serin.dev/skip";
 /// Name of the `TrainingRun` a child belongs to.
 pub const RUN: &str = "serin.dev/training-run";
 /// UID of the `TrainingRun`; with [`ATTEMPT`] the selector of an attempt's headless Service.

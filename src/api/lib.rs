@@ -39,7 +39,7 @@ pub use rollout::{OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
     Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved,
-    Retreat, RevisionSpec, Slot, Stable, TrafficStatus, Trial, Verdict, WeightRecord,
+    Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, WeightRecord,
 };
 pub use storage::Storage;
 pub use traffic::{GatewayTraffic, ParentRef, Traffic, TrafficMode};

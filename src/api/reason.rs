@@ -18,6 +18,8 @@ pub enum Reason {
     Analyzing,
     /// The metrics are silent; the weight is held.
     NoData,
+    /// The candidate does not get the share of the requests that its weight says; the weight is held.
+    TrafficMismatch,
     /// Prometheus cannot be asked; the weight is held.
     MetricsUnavailable,
     /// The horizon passed without a verdict; a person decides.
@@ -149,6 +151,7 @@ impl Reason {
             Self::Analyzing => "Analyzing",
             Self::NoData => "NoData",
             Self::MetricsUnavailable => "MetricsUnavailable",
+            Self::TrafficMismatch => "TrafficMismatch",
             Self::HorizonReached => "HorizonReached",
             Self::Promoting => "Promoting",
             Self::Promoted => "Promoted",

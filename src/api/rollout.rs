@@ -26,6 +26,11 @@ pub struct Rollout {
     /// Holds the weight where it is, before the first step, too. Evidence against the candidate still sends it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// Of the last so many versions that served, each comes back without steps: as soon as its pods are there it takes
+    /// over. Default 0: every change is tried.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 10))]
+    pub rollback_window: i32,
     /// What decides.
     #[serde(default)]
     pub analysis: Analysis,
@@ -33,6 +38,11 @@ pub struct Rollout {
     #[serde(default = "progress_deadline")]
     #[schemars(range(min = 10, max = 86400))]
     pub progress_deadline_seconds: i32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(n: &i32) -> bool {
+    *n == 0
 }
 
 fn progress_deadline() -> i32 {
@@ -45,6 +55,7 @@ impl Default for Rollout {
             strategy: Strategy::Canary,
             steps: Vec::new(),
             paused: false,
+            rollback_window: 0,
             analysis: Analysis::default(),
             progress_deadline_seconds: progress_deadline(),
         }
@@ -70,6 +81,9 @@ pub struct Step {
     #[serde(default = "hold")]
     #[schemars(range(min = 0, max = 86400))]
     pub hold_seconds: i32,
+    /// Then wait until a person goes on, with `kubectl serin skip`. Evidence against the candidate still sends it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pause: bool,
 }
 fn hold() -> i32 {
     60

@@ -21,6 +21,9 @@ pub struct ModelDeploymentStatus {
     /// What serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<Stable>,
+    /// What served before: `kubectl serin undo` asks for it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Stable>,
     /// What is being tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Candidate>,
@@ -40,6 +43,9 @@ pub struct ModelDeploymentStatus {
     /// The last `serin.dev/abort` that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handled_abort: Option<String>,
+    /// The last `serin.dev/skip` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_skip: Option<String>,
     /// The verdict in one word: of the candidate, or of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -156,12 +162,24 @@ pub struct Candidate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub evidence: Vec<MetricEvidence>,
-    /// A person wants it promoted without further evidence.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub promoted_by_hand: bool,
+    /// Why it takes over as soon as its pods can, without further evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_over: Option<TakesOver>,
+    /// The step that a person wants left behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped_step: Option<i32>,
     /// Why it is losing its traffic (phase `Retreating` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retreat: Option<Retreat>,
+}
+
+/// Why a candidate takes over without evidence.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakesOver {
+    /// A person wants it.
+    ByHand,
+    /// It served before, within `rollout.rollbackWindow`.
+    ServedBefore,
 }
 
 /// A weight and when the route confirmed it.
@@ -294,6 +312,8 @@ pub enum Verdict {
     Undecided,
     /// Nothing to decide on.
     NoData,
+    /// The candidate does not get the share of the requests that its weight says: no comparison means what it seems to.
+    Inconclusive,
     /// Prometheus did not answer usefully.
     ProviderError,
     /// The last candidate was promoted.

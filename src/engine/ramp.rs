@@ -36,7 +36,7 @@ pub fn steps(rollout: &Rollout, first: i32) -> Vec<Step> {
         .into_iter()
         .map(i32::from)
         .filter(|weight| *weight >= first)
-        .map(|weight| Step { weight, hold_seconds })
+        .map(|weight| Step { weight, hold_seconds, pause: false })
         .collect()
 }
 

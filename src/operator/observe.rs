@@ -55,6 +55,7 @@ impl<'a> Object<'a> {
                 retry: self.order(labels::RETRY),
                 promote: self.order(labels::PROMOTE),
                 abort: self.order(labels::ABORT),
+                skip: self.order(labels::SKIP),
             },
             spec: &self.md.spec,
             status: &self.status,

@@ -219,6 +219,7 @@ mod tests {
             from: at(1000),
             origin: at(1000),
             metrics: vec![],
+            weights: vec![],
         }
     }
 

@@ -196,6 +196,7 @@ mod tests {
             from: at,
             origin: at,
             metrics: vec![],
+            weights: vec![],
         }
     }
 

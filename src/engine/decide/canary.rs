@@ -2,7 +2,7 @@
 
 use chrono::Duration as Span;
 use serin_api::{
-    Candidate, OnHorizon, OnNoData, Outcome, Phase, Reason, Stable, Step, Verdict, WeightRecord,
+    Candidate, OnHorizon, OnNoData, Outcome, Phase, Reason, Stable, Step, TakesOver, Verdict, WeightRecord,
 };
 use serin_judge::State;
 
@@ -46,11 +46,15 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
     let steps = d.steps();
     let Some(mut allowed) = assess(d, stable, c) else { return };
-    if d.input.spec.rollout.paused {
-        allowed = Allowed::Hold;
-    }
+    let skipped = c.skipped_step == Some(c.step_index);
+    let waits = d.input.spec.rollout.paused || waits_for_a_person(c, &steps);
     let last = c.step_index >= i32::try_from(steps.len()).unwrap_or(i32::MAX);
-    let held = hold_over(d, c, &steps);
+    allowed = match allowed {
+        _ if waits => Allowed::Hold,
+        Allowed::Hold if skipped && !last => Allowed::Advance,
+        allowed => allowed,
+    };
+    let held = skipped || hold_over(d, c, &steps);
     if let Some(Entry::Step(n)) = journal
         && n == c.step_index + 1
     {
@@ -96,9 +100,16 @@ fn assess_judgement(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judge
             report::metrics(&mut d.status, d.input, Err(j.summary.clone()));
             no_data(d, stable, c, Reason::NoData, &j.summary)
         }
+        State::Pass | State::Undecided if j.misrouted.is_some() => {
+            report::metrics(&mut d.status, d.input, Ok(()));
+            d.status.verdict = Some(Verdict::Inconclusive);
+            Some(Allowed::Hold)
+        }
         State::Pass | State::Undecided => {
             report::metrics(&mut d.status, d.input, Ok(()));
-            if matches!(d.status.verdict, None | Some(Verdict::NoData | Verdict::ProviderError)) {
+            let silent =
+                |v: &Verdict| matches!(v, Verdict::NoData | Verdict::ProviderError | Verdict::Inconclusive);
+            if d.status.verdict.as_ref().is_none_or(silent) {
                 d.status.verdict = Some(Verdict::Undecided);
             }
             if j.state == State::Pass {
@@ -156,8 +167,13 @@ fn at_horizon(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judgement) 
     }
 }
 
+/// A step with `pause`, until somebody skips it.
+fn waits_for_a_person(c: &Candidate, steps: &[Step]) -> bool {
+    step(steps, c.step_index).is_some_and(|step| step.pause) && c.skipped_step != Some(c.step_index)
+}
+
 fn horizon_over(d: &Draft<'_>, c: &Candidate) -> bool {
-    if d.input.spec.rollout.paused {
+    if d.input.spec.rollout.paused || waits_for_a_person(c, &d.steps()) {
         return false;
     }
     let horizon = Span::seconds(i64::from(d.input.spec.rollout.analysis.horizon_seconds));
@@ -188,10 +204,17 @@ fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allow
         }
         Some(Verdict::NoData) => (Reason::NoData, "held: the metrics are silent"),
         Some(Verdict::ProviderError) => (Reason::MetricsUnavailable, "held: Prometheus cannot be asked"),
+        // Without the numbers, which change at every look; `kubectl serin explain` has them.
+        Some(Verdict::Inconclusive) => {
+            (Reason::TrafficMismatch, "held: it does not get the share of the requests that its weight says")
+        }
         _ if horizon_over(d, c) && matches!(allowed, Allowed::Hold) => {
             (Reason::HorizonReached, "no verdict within the horizon; change the spec to decide")
         }
         _ if d.input.spec.rollout.paused => (Reason::Paused, "held by rollout.paused"),
+        _ if waits_for_a_person(c, steps) && hold_over(d, c, steps) => {
+            (Reason::Paused, "waits for a person: go on with `kubectl serin skip`")
+        }
         _ => (Reason::Analyzing, "gathering evidence"),
     };
     let message = format!("{}: step {} at {weight} % of the traffic, {why}", c.version, c.step);
@@ -229,6 +252,7 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
         candidate.phase = Phase::Canary;
         candidate.weight = next.weight;
         candidate.step_index = n;
+        candidate.skipped_step = None;
         candidate.step.clone_from(&label);
         candidate.since = Some(now);
         candidate.analysis_from = candidate.analysis_from.or(Some(now));
@@ -275,7 +299,11 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let enough = d.replicas.min(d.world().available(&stable.revision).max(1));
     if d.world().available(&c.revision) < enough {
         d.look_again_at_next_tick();
-        let why = if c.promoted_by_hand { "is promoted by hand" } else { "is good" };
+        let why = match c.takes_over {
+            Some(TakesOver::ByHand) => "is promoted by hand",
+            Some(TakesOver::ServedBefore) => "served before and comes back",
+            None => "is good",
+        };
         let message = format!("{} {why}; adding pods before it takes over", c.version);
         return d.report(Reason::ScalingCandidate, message);
     }
@@ -283,7 +311,11 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if !d.weights(Weights::to(c.slot, 100), journal) {
         return d.wait_for_gateway();
     }
-    let by = if c.promoted_by_hand { ", by hand" } else { "" };
+    let by = match c.takes_over {
+        Some(TakesOver::ByHand) => ", by hand",
+        Some(TakesOver::ServedBefore) => ", without steps: it served before (rollout.rollbackWindow)",
+        None => "",
+    };
     let message = format!("{} takes over from {}{by}", c.version, stable.version);
     become_stable(d, c, Outcome::Promoted);
     d.note(false, Reason::Promoted, "Promoted", message);
@@ -291,6 +323,9 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 
 /// The pointer moves: the candidate is what serves.
 pub(super) fn become_stable(d: &mut Draft<'_>, c: &Candidate, outcome: Outcome) {
+    if let Some(before) = d.status.stable.take().filter(|before| before.revision != c.revision) {
+        d.status.previous = Some(before);
+    }
     d.status.stable = Some(Stable {
         revision: c.revision.clone(),
         version: c.version.clone(),

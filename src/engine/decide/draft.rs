@@ -116,12 +116,14 @@ impl<'a> Draft<'a> {
         });
         self.settle_headline();
         report::finish(&mut self.status, self.input);
-        if self.status.verdict != self.input.status.verdict
-            && matches!(self.status.verdict, Some(Verdict::NoData | Verdict::ProviderError))
-        {
+        let held = match self.status.verdict {
+            Some(Verdict::NoData) => Some(Reason::NoData),
+            Some(Verdict::ProviderError) => Some(Reason::MetricsUnavailable),
+            Some(Verdict::Inconclusive) => Some(Reason::TrafficMismatch),
+            _ => None,
+        };
+        if let Some(reason) = held.filter(|_| self.status.verdict != self.input.status.verdict) {
             let message = report::progress_message(&self.status);
-            let silent = self.status.verdict == Some(Verdict::NoData);
-            let reason = if silent { Reason::NoData } else { Reason::MetricsUnavailable };
             self.note(true, reason, "Hold", message);
         }
         let revoked = |status: &ModelDeploymentStatus| {
@@ -385,6 +387,7 @@ impl<'a> Draft<'a> {
             candidate.since = None;
             candidate.analysis_from = None;
             candidate.weights.clear();
+            candidate.skipped_step = None;
             candidate.started_at = now;
         }
     }

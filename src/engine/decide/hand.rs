@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use serin_api::{Candidate, Phase, Reason, Stable};
+use serin_api::{Candidate, Phase, Reason, Stable, TakesOver};
 
 use super::{Draft, canary, retreat, start};
 
-/// Values of the annotations: `REVISION`, or `REVISION WORD` for a second time.
+/// Values of the annotations: `REVISION`, or `REVISION WORD` for a second time; of a skip `REVISION STEP`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Orders<'a> {
     /// Try a rejected revision again.
@@ -16,6 +16,8 @@ pub struct Orders<'a> {
     pub promote: Option<&'a str>,
     /// Send the candidate back.
     pub abort: Option<&'a str>,
+    /// Leave a step behind.
+    pub skip: Option<&'a str>,
 }
 
 /// What an order says, if it is about `revision` and new.
@@ -26,7 +28,7 @@ pub(super) fn asked(order: Option<&str>, handled: Option<&str>, revision: &str) 
 
 /// Records a new order about the candidate; what follows is done when that is recorded. `true`: there was one.
 pub(super) fn record(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
-    let Orders { promote, abort, .. } = d.input.orders;
+    let Orders { promote, abort, skip, .. } = d.input.orders;
     if let Some(order) = asked(abort, d.status.handled_abort.as_deref(), &c.revision) {
         d.status.handled_abort = Some(order);
         if c.phase != Phase::Retreating {
@@ -34,11 +36,16 @@ pub(super) fn record(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool 
             return true;
         }
     }
+    if let Some(order) = asked(skip, d.status.handled_skip.as_deref(), &c.revision)
+        && skipped(d, c, order)
+    {
+        return true;
+    }
     let Some(order) = asked(promote, d.status.handled_promote.as_deref(), &c.revision) else { return false };
     d.decisive = true;
     d.status.handled_promote = Some(order);
     if let Some(candidate) = &mut d.status.candidate {
-        candidate.promoted_by_hand = true;
+        candidate.takes_over = Some(TakesOver::ByHand);
         if candidate.phase == Phase::Retreating {
             candidate.phase = if candidate.analysis_from.is_some() { Phase::Canary } else { Phase::Starting };
             candidate.retreat = None;
@@ -51,8 +58,26 @@ pub(super) fn record(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool 
     true
 }
 
-/// A candidate that a person wants promoted: as soon as its pods can take over, whatever the evidence. Only a crash
-/// loop, and pods that never come, still send it back.
+/// Records that a step is left behind, if it is the one that the candidate is at. `true`: it is.
+fn skipped(d: &mut Draft<'_>, c: &Candidate, order: String) -> bool {
+    let step = order.split_whitespace().nth(1).and_then(|step| step.parse().ok());
+    d.status.handled_skip = Some(order);
+    if c.phase != Phase::Canary || step != Some(c.step_index) {
+        return false;
+    }
+    d.decisive = true;
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.skipped_step = step;
+    }
+    let message = format!("{} goes on from step {} by hand", c.version, c.step);
+    d.note(false, Reason::Analyzing, format!("Skip{}", c.step_index), message.clone());
+    d.report(Reason::Analyzing, message);
+    d.look_again(Duration::from_millis(50));
+    true
+}
+
+/// A candidate that takes over without evidence: as soon as its pods can take over. Only a crash loop, and
+/// pods that never come, still send it back.
 pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if retreat::if_crashing(d, stable, c) {
         return;

@@ -84,17 +84,18 @@ pub fn measurement(input: &Input<'_>) -> Option<Measurement> {
     if input.target().is_ok_and(|target| candidate.revision != target.id) {
         return None;
     }
-    if candidate.promoted_by_hand {
+    if candidate.takes_over.is_some() {
         return None;
     }
     match (candidate.phase, candidate.analysis_from) {
-        (Phase::Canary, Some(since)) => Some(measure::comparison(
-            input.spec,
-            input.child(&candidate.revision),
-            input.child(&stable.revision),
-            since,
-            input.now,
-        )),
+        (Phase::Canary, Some(since)) => {
+            let (candidate_name, stable) = (input.child(&candidate.revision), input.child(&stable.revision));
+            let mut comparison = measure::comparison(input.spec, candidate_name, stable, since, input.now);
+            if input.mode() == TrafficMode::Gateway {
+                comparison.weights.clone_from(&candidate.weights);
+            }
+            Some(comparison)
+        }
         (Phase::Starting, _) if input.world.available(&candidate.revision) > 0 => {
             Some(measure::baseline(input.spec, input.child(&stable.revision), input.now))
         }
@@ -116,7 +117,7 @@ fn candidate(d: &mut Draft<'_>, s: &Stable, c: &Candidate, target: &revision::Re
         Phase::Retreating => retreat::go_on(d, s, c),
         _ if revoked => target::revoked(d, s, c),
         _ if c.revision != target.id => retreat::superseded(d, s, c, target),
-        _ if c.promoted_by_hand => hand::promote(d, s, c),
+        _ if c.takes_over.is_some() => hand::promote(d, s, c),
         Phase::Starting => start::go_on(d, s, c),
         Phase::Canary => canary::go_on(d, s, c),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Duration as Span, Utc};
-use serin_api::{Candidate, Outcome, Phase, Reason, Resolved, Slot, Stable, Verdict};
+use serin_api::{Candidate, Outcome, Phase, Reason, Resolved, Slot, Stable, TakesOver, Verdict};
 
 use super::{Draft, canary};
 use crate::{
@@ -50,7 +50,8 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         analysis_from: None,
         weights: Vec::new(),
         evidence: Vec::new(),
-        promoted_by_hand: false,
+        takes_over: served_before(d, &target.id).then_some(TakesOver::ServedBefore),
+        skipped_step: None,
         retreat: None,
     };
     d.status.resolved = steps.map(|steps| Resolved { steps });
@@ -142,7 +143,10 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         d.status.resolved = (!steps.is_empty()).then_some(Resolved { steps });
     }
     let first_weight = d.steps().first().map_or(ramp::FIRST_RUNG_UNKNOWN, |s| s.weight);
-    let low = ramp::pods_for(d.mode, first_weight, d.replicas);
+    let low = match c.takes_over {
+        Some(_) => d.replicas,
+        None => ramp::pods_for(d.mode, first_weight, d.replicas),
+    };
     let found = d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low)).cloned();
     let Some(found) = found else {
         d.all_to(stable);
@@ -156,6 +160,24 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         return nothing_to_compare_with(d, stable, c);
     }
     first_weight_for(d, stable, c);
+}
+
+/// Whether this revision is among the last that served, as far back as `rollout.rollbackWindow` says, and was not
+/// refused since.
+fn served_before(d: &Draft<'_>, revision: &str) -> bool {
+    let window = usize::try_from(d.input.spec.rollout.rollback_window).unwrap_or(0);
+    let stable = d.status.stable.as_ref().map(|s| s.revision.as_str());
+    let (mut served, mut refused) = (Vec::new(), Vec::new());
+    for entry in &d.status.history {
+        let id = entry.revision.as_str();
+        match entry.outcome {
+            _ if Some(id) == stable || served.contains(&id) => {}
+            Outcome::Promoted | Outcome::Deployed if !refused.contains(&id) => served.push(id),
+            Outcome::RolledBack => refused.push(id),
+            Outcome::Promoted | Outcome::Deployed | Outcome::Superseded => {}
+        }
+    }
+    served.into_iter().take(window).any(|id| id == revision)
 }
 
 /// Not available (any more): it has its time, and is given up after it.

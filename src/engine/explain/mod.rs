@@ -14,10 +14,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serin_api::{
     Candidate, HistoryEntry, MetricEvidence, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
-    Outcome, Verdict, WeightRecord,
+    Outcome, TrafficMode, Verdict, WeightRecord,
 };
 
 use crate::{
+    decide,
     measure::{self, Measurement, Samples},
     revision::child_name,
 };
@@ -119,7 +120,12 @@ impl Trial {
         let name = deployment.metadata.name.as_deref().unwrap_or_default();
         let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
         let of = |revision: &str| child_name(name, uid, revision);
-        measure::comparison(&deployment.spec, of(&self.revision), of(&self.against), self.from, self.until)
+        let (candidate, stable) = (of(&self.revision), of(&self.against));
+        let mut comparison = measure::comparison(&deployment.spec, candidate, stable, self.from, self.until);
+        if decide::mode(&deployment.spec) == TrafficMode::Gateway {
+            comparison.weights.clone_from(&self.weights);
+        }
+        comparison
     }
 }
 
@@ -186,7 +192,7 @@ pub fn explain(
         curve,
         threshold_log10: -budget.log10(),
         because: Vec::new(),
-        evidence: found.evidence,
+        evidence: found.evidence.clone(),
         units: m.metrics.iter().map(|m| (m.name.clone(), measure::unit(m.kind()))).collect(),
         version: trial.version,
         revision: trial.revision,
@@ -197,6 +203,6 @@ pub fn explain(
         recorded: trial.recorded,
         weights: trial.weights,
     };
-    explanation.because = words::because(&explanation, &spec.rollout.analysis, &found.summary);
+    explanation.because = words::because(&explanation, &spec.rollout.analysis, &found);
     explanation
 }

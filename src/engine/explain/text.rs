@@ -93,6 +93,6 @@ fn tone(verdict: Verdict) -> Tone {
     match verdict {
         Verdict::Pass | Verdict::Promoted => Tone::Good,
         Verdict::Fail | Verdict::RolledBack => Tone::Bad,
-        Verdict::Undecided | Verdict::NoData | Verdict::ProviderError => Tone::Plain,
+        Verdict::Undecided | Verdict::NoData | Verdict::Inconclusive | Verdict::ProviderError => Tone::Plain,
     }
 }

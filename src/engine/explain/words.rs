@@ -3,13 +3,24 @@
 use serin_api::{Analysis, Outcome, Reason, Verdict};
 
 use super::Explanation;
+use crate::measure::Judgement;
 
 /// What happened; what the evidence says; how sure that is.
-pub(super) fn because(e: &Explanation, analysis: &Analysis, summary: &str) -> Vec<String> {
-    [Some(happened(e)), Some(says(e, summary)), sureness(e, analysis), remains(e), differs(e)]
-        .into_iter()
-        .flatten()
-        .collect()
+pub(super) fn because(e: &Explanation, analysis: &Analysis, found: &Judgement) -> Vec<String> {
+    let misrouted = found.misrouted.as_ref().map(|shares| {
+        format!("Its traffic is not what the weights say, so that no comparison promotes it: {shares}.")
+    });
+    [
+        Some(happened(e)),
+        Some(says(e, &found.summary)),
+        misrouted,
+        sureness(e, analysis),
+        remains(e),
+        differs(e),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn happened(e: &Explanation) -> String {

@@ -4,9 +4,10 @@
 mod curve;
 mod evidence;
 mod metric;
+mod traffic;
 
 use chrono::{DateTime, Duration, Utc};
-use serin_api::{Metric, MetricEvidence, ModelDeploymentSpec};
+use serin_api::{Metric, MetricEvidence, ModelDeploymentSpec, WeightRecord};
 use serin_judge::{
     GaugePod, HistogramPod, LatencyProfile, MeanPod, PodCounters, QualityPod, State, WarmUp, Window,
     judge_all,
@@ -29,6 +30,9 @@ pub struct Measurement {
     pub origin: DateTime<Utc>,
     /// The metrics to read.
     pub metrics: Vec<Metric>,
+    /// The weights that a gateway has confirmed, request by request; empty where the share of requests follows from
+    /// other things (pods, connections).
+    pub weights: Vec<WeightRecord>,
 }
 
 /// Pods of both versions.
@@ -101,6 +105,8 @@ pub struct Judgement {
     pub evidence: Vec<MetricEvidence>,
     /// One line with the numbers that matter.
     pub summary: String,
+    /// That the candidate does not get its share of the requests, with both shares.
+    pub misrouted: Option<String>,
 }
 
 /// How far back the stable version's traffic is looked at for the first weight, in blocks of evidence.
@@ -114,7 +120,7 @@ pub fn baseline(spec: &ModelDeploymentSpec, stable: String, now: DateTime<Utc>) 
     let analysis = &spec.rollout.analysis;
     let from = now - Duration::seconds(i64::from(BASELINE_BLOCKS * analysis.interval_seconds));
     let metrics = analysis.metrics.iter().filter(|m| m.error_ratio.is_some()).take(1).cloned().collect();
-    Measurement { candidate: None, stable, from, origin: from, metrics }
+    Measurement { candidate: None, stable, from, origin: from, metrics, weights: Vec::new() }
 }
 
 /// The measurement that compares both.
@@ -134,7 +140,8 @@ pub fn comparison(
     let origin = since + Duration::seconds(skipped);
     // One interval before the start, and a little more, gives every counter its baseline.
     let from = origin - Duration::seconds(2 * interval);
-    Measurement { candidate: Some(candidate), stable, from, origin, metrics: analysis.metrics.clone() }
+    let metrics = analysis.metrics.clone();
+    Measurement { candidate: Some(candidate), stable, from, origin, metrics, weights: Vec::new() }
 }
 
 /// First rung of the adaptive ramp from the stable version's own traffic.
@@ -187,7 +194,13 @@ pub fn judge(
     let summary = row.map(|(row, verdict)| evidence::summary(row, verdict)).unwrap_or_default();
     let state = if found.state == State::Pass && !unusable.is_empty() { State::NoData } else { found.state };
     evidence.append(&mut unusable);
-    Judgement { state, unsuspicious: found.unsuspicious, evidence, summary }
+    Judgement {
+        state,
+        unsuspicious: found.unsuspicious,
+        evidence,
+        summary,
+        misrouted: traffic::mismatch(m, samples, &window(spec, m, now)),
+    }
 }
 
 /// What the judge says of all metrics that can be tested.

@@ -23,6 +23,7 @@ fn quality() -> impl Strategy<Value = Quality> {
         Quality::Bad,
         Quality::Unclear,
         Quality::Suspicious,
+        Quality::Misrouted,
         Quality::Silent,
     ])
 }
@@ -53,6 +54,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Retry(v, w)),
         1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Promote(v, w)),
         1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Abort(v, w)),
+        1 => (version(), prop::sample::select(vec!["1", "2"])).prop_map(|(v, step)| Skip(v, step)),
         1 => any::<bool>().prop_map(|p| Edit(if p { paused } else { running })),
         4 => (0..40i64).prop_map(Crash),
     ]

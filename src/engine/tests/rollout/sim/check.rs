@@ -96,8 +96,8 @@ fn evidence(sim: &Sim, slot: Slot, entry: Entry, reading: &Reading) {
     if slot == stable.slot {
         return;
     }
-    if c.promoted_by_hand {
-        // Whatever the evidence: a person knows more.
+    if c.takes_over.is_some() || c.skipped_step == Some(c.step_index) {
+        // Whatever the evidence: a person knows more, or it served before.
         return;
     }
     must!(sim, sim.failed.is_none(), "more traffic after a Fail");

@@ -22,6 +22,8 @@ pub enum Quality {
     Unclear,
     /// Never a verdict, and too suspicious for more traffic.
     Suspicious,
+    /// As good as any, but of far fewer requests than its weight says.
+    Misrouted,
     /// Never a sample.
     Silent,
 }
@@ -52,12 +54,13 @@ impl Metrics {
             return Reading::Baseline { first_rung: self.first_rung };
         }
         let elapsed = (now - m.origin).num_seconds();
-        let (state, unsuspicious) = match self.qualities.get(version).copied().unwrap_or_default() {
+        let quality = self.qualities.get(version).copied().unwrap_or_default();
+        let (state, unsuspicious) = match quality {
             Quality::Silent => (State::NoData, true),
             _ if elapsed < 2 * BLOCK => (State::NoData, true),
-            Quality::Good if elapsed >= 4 * BLOCK => (State::Pass, true),
+            Quality::Good | Quality::Misrouted if elapsed >= 4 * BLOCK => (State::Pass, true),
             Quality::Bad if elapsed >= 3 * BLOCK => (State::Fail, false),
-            Quality::Good | Quality::Bad | Quality::Unclear => (State::Undecided, true),
+            Quality::Good | Quality::Bad | Quality::Unclear | Quality::Misrouted => (State::Undecided, true),
             Quality::Suspicious => (State::Undecided, false),
         };
         let row = MetricEvidence {
@@ -69,6 +72,8 @@ impl Metrics {
             needed: None,
         };
         let summary = format!("errors: 5.0x after {} requests", row.samples);
-        Reading::Judged(Judgement { state, unsuspicious, evidence: vec![row], summary })
+        let misrouted = (quality == Quality::Misrouted && elapsed >= 3 * BLOCK)
+            .then(|| format!("it gets 0.{} % of the requests", self.noise));
+        Reading::Judged(Judgement { state, unsuspicious, evidence: vec![row], summary, misrouted })
     }
 }

@@ -43,6 +43,8 @@ pub enum Event {
     Promote(&'static str, &'static str),
     /// The abort annotation, likewise.
     Abort(&'static str, &'static str),
+    /// The skip annotation for a step of a version.
+    Skip(&'static str, &'static str),
     /// All pods of a version go, and come back after so many seconds.
     Kill(&'static str, Option<i64>),
     /// How new pods of a version behave from now on.
@@ -77,8 +79,8 @@ pub struct Sim {
     pub metrics: Metrics,
     pub spec: ModelDeploymentSpec,
     pub generation: i64,
-    /// Values of the annotations retry, promote, abort.
-    pub orders: [Option<String>; 3],
+    /// Values of the annotations retry, promote, abort, skip.
+    pub orders: [Option<String>; 4],
     pub status: ModelDeploymentStatus,
     pub effects: Vec<Effect>,
     pub notes: Vec<String>,
@@ -87,7 +89,7 @@ pub struct Sim {
     pub failed: Option<(String, DateTime<Utc>)>,
     events: Vec<(i64, Event)>,
     recheck_at: Option<i64>,
-    seen: Option<(World, i64, ModelDeploymentStatus, [Option<String>; 3])>,
+    seen: Option<(World, i64, ModelDeploymentStatus, [Option<String>; 4])>,
     /// Die after this many effects, and be back so many seconds later.
     pub crash: Option<(usize, i64)>,
     /// Die after every effect.
@@ -135,7 +137,7 @@ impl Sim {
             metrics: Metrics::new(),
             spec,
             generation: 1,
-            orders: [const { None }; 3],
+            orders: [const { None }; 4],
             status: ModelDeploymentStatus::default(),
             effects: Vec::new(),
             notes: Vec::new(),
@@ -277,6 +279,7 @@ impl Sim {
             Event::Retry(version, word) => self.orders[0] = Some(self.order(version, word)),
             Event::Promote(version, word) => self.orders[1] = Some(self.order(version, word)),
             Event::Abort(version, word) => self.orders[2] = Some(self.order(version, word)),
+            Event::Skip(version, step) => self.orders[3] = Some(self.order(version, step)),
             Event::Kill(version, back) => self.cluster.kill(version, back),
             Event::Temper(version, temper) => {
                 self.cluster.tempers.insert(version.to_owned(), temper);
@@ -373,12 +376,12 @@ impl Sim {
     /// The plan for the present moment.
     pub fn ask(&mut self, world: &World) -> (Plan, Reading) {
         let (spec, status, orders) = (self.spec.clone(), self.status.clone(), self.orders.clone());
-        let [retry, promote, abort] = orders.each_ref().map(Option::as_deref);
+        let [retry, promote, abort, skip] = orders.each_ref().map(Option::as_deref);
         let mut input = Input {
             name: NAME,
             uid: UID,
             generation: Some(self.generation),
-            orders: Orders { retry, promote, abort },
+            orders: Orders { retry, promote, abort, skip },
             spec: &spec,
             status: &status,
             world,

@@ -75,6 +75,12 @@ fn rollback_at_horizon(s: &mut ModelDeploymentSpec) {
 fn pause(s: &mut ModelDeploymentSpec) {
     s.rollout.paused = !s.rollout.paused;
 }
+fn a_step_for_a_person(s: &mut ModelDeploymentSpec) {
+    s.rollout.steps[0].pause = true;
+}
+fn window_of_one(s: &mut ModelDeploymentSpec) {
+    s.rollout.rollback_window = 1;
+}
 fn falling_steps(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.reverse();
 }
@@ -185,6 +191,36 @@ pub fn all() -> Vec<Script> {
         with_v2("aborted before its traffic", &[(102, Abort("v2", ""))]),
         with_v2("aborted, and tried again", &[(150, Abort("v2", "")), (400, Retry("v2", "again"))]),
         with_v2("another one aborted", &[(150, Abort("v3", "")), (151, Abort("v1", ""))]),
+        plain("misrouted", &[(90, Quality("v2", Quality::Misrouted)), v2]),
+        plain(
+            "misrouted, then right",
+            &[(90, Quality("v2", Quality::Misrouted)), v2, (1000, Quality("v2", Quality::Good))],
+        ),
+        story("a step for a person", a_step_for_a_person, &only_v2, 2000),
+        story("a step for a person, passed", a_step_for_a_person, &[v2, (900, Skip("v2", "1"))], 2000),
+        story("a step for a person, failing", a_step_for_a_person, &[bad, v2], 2000),
+        with_v2(
+            "a suspicious step skipped",
+            &[
+                (101, Quality("v2", Quality::Suspicious)),
+                (300, Skip("v2", "1")),
+                (600, Quality("v2", Quality::Good)),
+            ],
+        ),
+        with_v2("another step skipped", &[(110, Skip("v2", "2"))]),
+        story("back within the window", window_of_one, &[v2, (900, Apply("v1"))], 2000),
+        story(
+            "back within the window, and crashing",
+            window_of_one,
+            &[v2, (890, Temper("v1", Temper::CrashLoop)), (900, Apply("v1"))],
+            2000,
+        ),
+        story(
+            "back from beyond the window",
+            window_of_one,
+            &[v2, (600, Apply("v3")), (1200, Apply("v1"))],
+            2200,
+        ),
         with_v2("paused", &[(150, Edit(pause))]),
         with_v2("paused, and on", &[(150, Edit(pause)), (900, Edit(pause))]),
         with_v2("paused before its traffic", &[(50, Edit(pause)), (900, Edit(pause))]),
