@@ -73,3 +73,49 @@ async fn pause_holds_the_weight_and_hides_no_failure() {
     world.until_model(NAME, "v3 is rejected", 60, |m| m.rejected("v3")).await;
     world.check_invariants();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn step_waits_for_a_person_who_skips_it() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    assert!(says(&world, "skip").await.unwrap_err().contains("no version is being tried"));
+    let mut wanted = wine("v2").steps(&[(20, 0), (60, 600)]);
+    wanted.spec.rollout.steps[0].pause = true;
+    world.canary(&wanted).await;
+    let waits = |m: &serin_api::ModelDeployment| m.condition(Type::Progressing).1 == "Paused";
+    world.until_model(NAME, "it waits for a person", 30, waits).await;
+    world.looks(8, 60).await;
+    world.assert(world.steps(NAME) == [20], &format!("{:?}", world.steps(NAME)));
+    let said = says(&world, "skip").await.unwrap();
+    assert!(said.contains("is to go on from step 1/2"), "{said}");
+    let second = |m: &serin_api::ModelDeployment| m.tries("v2").is_some_and(|c| c.step_index == 2);
+    world.until_model(NAME, "on to the next step", 30, second).await;
+    let error = says(&world, "skip").await.unwrap_err();
+    assert!(error.contains("v2 is at its last step; `promote` lets it take over"), "{error}");
+    world.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn undo_brings_back_what_served_before_without_steps() {
+    let world = World::start().await;
+    let windowed = |version: &str| {
+        let mut wanted = wine(version).steps(&[(20, 1), (60, 1)]);
+        wanted.spec.rollout.rollback_window = 2;
+        wanted
+    };
+    world.apply(&windowed("v1")).await;
+    world.until_model(NAME, "v1 serves", 30, |m| m.serves("v1")).await;
+    assert!(says(&world, "undo").await.unwrap_err().contains("v1 is the first version that serves"));
+    world.apply(&windowed("v2")).await;
+    world.until_model(NAME, "v2 serves", 60, |m| m.serves("v2")).await;
+    let said = says(&world, "undo").await.unwrap();
+    assert!(said.contains("v1 (r1-") && said.contains("is asked for again"), "{said}");
+    world.until_model(NAME, "v1 serves again", 60, |m| m.serves("v1")).await;
+    world.assert(world.steps(NAME) == [20, 60, 100, 0], &format!("at once: {:?}", world.steps(NAME)));
+
+    // While another one is tried, it is that which is undone.
+    world.canary(&wine("v3").steps(&[(20, 600)])).await;
+    assert!(says(&world, "undo").await.unwrap().contains("v1 (r1-"));
+    world.until_model(NAME, "v1 serves alone", 60, |m| m.serves("v1")).await;
+    world.check_invariants();
+}

@@ -1,11 +1,11 @@
-//! `serin promote|abort|retry|pause|resume`: what a person decides about a rollout.
+//! `serin promote|abort|retry|skip|pause|resume|undo`: what a person decides about a rollout.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use serin_api::{ModelDeployment, labels};
+use serin_api::{ModelDeployment, Phase, labels};
 
-use crate::{Failure, cluster, output};
+use crate::{Failure, cluster, output, undo};
 
 /// Arguments of each.
 #[derive(clap::Args)]
@@ -25,6 +25,10 @@ pub enum Order {
     Abort,
     /// The rejected version is tried again.
     Retry,
+    /// The present step is left behind.
+    Skip,
+    /// The version before is asked for again.
+    Undo,
     /// The weight is held.
     Pause,
     /// It is no longer.
@@ -69,6 +73,25 @@ fn change(deployment: &ModelDeployment, order: Order, now: u64) -> Result<(Value
             let said = format!("{} ({}) is to be tried again", failed.version, failed.revision);
             Ok((mark(labels::RETRY, &failed.revision), said))
         }
+        Order::Skip => {
+            let candidate = status.candidate.as_ref().ok_or_else(nobody)?;
+            let at = candidate.step_index;
+            let steps = status.resolved.as_ref().map_or(&[][..], |resolved| &resolved.steps);
+            let present = usize::try_from(at - 1).ok().and_then(|i| steps.get(i));
+            let Some(present) = present.filter(|_| candidate.phase == Phase::Canary) else {
+                return Err(
+                    format!("{} is at no step: it is {:?}", candidate.version, candidate.phase).into()
+                );
+            };
+            if usize::try_from(at).is_ok_and(|at| at >= steps.len()) && !present.pause {
+                let version = &candidate.version;
+                return Err(format!("{version} is at its last step; `promote` lets it take over").into());
+            }
+            let said = format!("{} is to go on from step {}", candidate.version, candidate.step);
+            let order = format!("{} {at} {now}", candidate.revision);
+            Ok((json!({"metadata": {"annotations": {labels::SKIP: order}}}), said))
+        }
+        Order::Undo => undo::change(deployment, &status),
         Order::Pause | Order::Resume => {
             let pause = matches!(order, Order::Pause);
             if deployment.spec.rollout.paused == pause {

@@ -11,6 +11,7 @@ mod operator;
 mod output;
 mod provenance;
 mod simulate;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,10 @@ enum Command {
     Abort(hand::Args),
     /// Try the rejected version again.
     Retry(hand::Args),
+    /// Leave the present step behind: its time, a pause, evidence that is still to come.
+    Skip(hand::Args),
+    /// Ask for what served before; while another version is tried or was rejected, for what serves.
+    Undo(hand::Args),
     /// Hold the weight where it is; evidence against the candidate still sends it back.
     Pause(hand::Args),
     /// Go on after a pause.
@@ -68,6 +73,8 @@ fn main() -> ExitCode {
         Command::Promote(args) => hand::run(&args, hand::Order::Promote),
         Command::Abort(args) => hand::run(&args, hand::Order::Abort),
         Command::Retry(args) => hand::run(&args, hand::Order::Retry),
+        Command::Skip(args) => hand::run(&args, hand::Order::Skip),
+        Command::Undo(args) => hand::run(&args, hand::Order::Undo),
         Command::Pause(args) => hand::run(&args, hand::Order::Pause),
         Command::Resume(args) => hand::run(&args, hand::Order::Resume),
         Command::Judge(args) => judge::run(&args),
