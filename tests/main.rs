@@ -16,6 +16,7 @@ mod neighbours;
 mod permissions;
 mod refusals;
 mod rollouts;
+mod strategies;
 mod training_failures;
 mod training_results;
 mod training_success;

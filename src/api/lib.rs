@@ -35,7 +35,7 @@ pub use model_version::{
     ModelVersionStatus, Origin, Replay, ReplayOutcome, Role, Serving,
 };
 pub use reason::Reason;
-pub use rollout::{OnHorizon, OnNoData, Rollout, Step, Strategy};
+pub use rollout::{BlueGreen, OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
     Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved,

@@ -9,6 +9,14 @@ use crate::metrics::Analysis;
 /// The rollout of a new revision.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.strategy == 'Canary' || !has(self.steps) || self.steps.size() == 0")
+        .message("steps are for the strategy Canary; remove them, or the other strategy").field_path(".steps"),
+    validation = Rule::new("!has(self.steps) || self.steps.all(s, s.weight > 0)")
+        .message("the weight of a step is at least 1").field_path(".steps"),
+    validation = Rule::new("self.strategy == 'BlueGreen' || !has(self.blueGreen)")
+        .message("blueGreen is for the strategy BlueGreen").field_path(".blueGreen"),
+)]
 // Strictly rising, without an index: in such a list as many steps weigh no more than a step as stand up to it. An equal
 // pair breaks it too. Both lists are bounded, so the estimated cost is (20 steps)² comparisons.
 #[x_kube(
@@ -16,9 +24,13 @@ use crate::metrics::Analysis;
         .message("steps must go up: each weight above the one before it").field_path(".steps"),
 )]
 pub struct Rollout {
-    /// `Canary`: part of the traffic first, more as evidence allows.
+    /// `Canary`: part of the traffic first, more as evidence allows. `BlueGreen`: all pods first, then all traffic at
+    /// once. `Recreate`: the old pods go before the new ones come; for what there is no second of, such as a GPU.
     #[serde(default)]
     pub strategy: Strategy,
+    /// Only with `BlueGreen`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreen>,
     /// Weights to go through, rising. Absent: an adaptive ramp that takes its first weight from the traffic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
@@ -53,6 +65,7 @@ impl Default for Rollout {
     fn default() -> Self {
         Self {
             strategy: Strategy::Canary,
+            blue_green: None,
             steps: Vec::new(),
             paused: false,
             rollback_window: 0,
@@ -68,14 +81,40 @@ pub enum Strategy {
     /// A rising share of the traffic.
     #[default]
     Canary,
+    /// All pods without traffic, then all the traffic at once.
+    BlueGreen,
+    /// The old pods go before the new ones come: an outage as long as a start, and no second set of pods.
+    Recreate,
+}
+
+/// What happens between the new pods and their traffic. Each version has a Service of its own (the status says which),
+/// for testers; what its metrics tell there can send it back.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BlueGreen {
+    /// Seconds that all new pods are available before the switch. Default 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 86400))]
+    pub preview_seconds: i32,
+    /// Whether the switch needs nobody; else a person says `kubectl serin skip`. Default true.
+    #[serde(default = "yes")]
+    pub auto_promote: bool,
+}
+fn yes() -> bool {
+    true
+}
+impl Default for BlueGreen {
+    fn default() -> Self {
+        Self { preview_seconds: 0, auto_promote: true }
+    }
 }
 
 /// One weight and how long it is held at least.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Percent of the traffic, 1 to 100.
-    #[schemars(range(min = 1, max = 100))]
+    /// Percent of the traffic, 1 to 100; 0 only in the status, of a preview.
+    #[schemars(range(min = 0, max = 100))]
     pub weight: i32,
     /// Seconds at this weight at least, counted from when the route says it is in force. Default 60.
     #[serde(default = "hold")]

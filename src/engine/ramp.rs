@@ -1,16 +1,18 @@
 //! Weights, steps and how many pods they take.
 
-use serin_api::{Rollout, Step, TrafficMode};
+use serin_api::{Rollout, Step, Strategy, TrafficMode};
 
 /// Pods that the candidate needs before it may carry `weight` percent. At least one; never more than `replicas`.
 ///
 /// Gateway: its share of the pods, rounded up, so that a candidate pod never carries more than a stable one did.
+/// At 0 percent it is previewed, and has all of them: the switch comes at once.
 /// Replica ratio: c of n + c pods is nearest to the weight; beyond one half the ratio cannot go without shrinking the
 /// stable version, which a canary never does.
 pub fn pods_for(mode: TrafficMode, weight: i32, replicas: i32) -> i32 {
     let n = i64::from(replicas.max(1));
     let w = i64::from(weight.clamp(0, 100));
     let c = match mode {
+        _ if w == 0 => n,
         TrafficMode::Gateway => (w * n + 99) / 100,
         TrafficMode::ReplicaRatio if w >= 50 => n,
         TrafficMode::ReplicaRatio => (w * n + (100 - w) / 2) / (100 - w),
@@ -23,6 +25,19 @@ pub fn reachable(weight: i32, replicas: i32) -> i32 {
     let c = pods_for(TrafficMode::ReplicaRatio, weight, replicas);
     let all = replicas.max(1) + c;
     (100 * c + all / 2) / all
+}
+
+/// The steps that are known before a candidate starts: none yet for the adaptive ramp; without any it takes over as
+/// soon as it can.
+pub fn planned(rollout: &Rollout) -> Option<Vec<Step>> {
+    match rollout.strategy {
+        Strategy::Canary => (!rollout.steps.is_empty()).then(|| rollout.steps.clone()),
+        Strategy::BlueGreen => {
+            let how = rollout.blue_green.unwrap_or_default();
+            Some(vec![Step { weight: 0, hold_seconds: how.preview_seconds, pause: !how.auto_promote }])
+        }
+        Strategy::Recreate => Some(Vec::new()),
+    }
 }
 
 /// The steps to go: the spec's, or the adaptive ramp from `first` percent upwards.

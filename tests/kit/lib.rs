@@ -41,7 +41,8 @@ pub mod told;
 mod turn;
 pub mod world;
 
-pub use fixtures::{Change, NAME, wine};
+pub use fixtures::{Change, NAME, image, wine};
+pub use history::Now;
 pub use kubelet::{Behaviour, End, Fate, Left};
 pub use prometheus::{Load, Trouble};
 pub use proxy::{Call, Fault};

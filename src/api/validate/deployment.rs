@@ -2,7 +2,7 @@
 
 use super::common::{digest, env, label, range, storage};
 use super::metric;
-use crate::{ModelDeploymentSpec, ModelSource, Server};
+use crate::{ModelDeploymentSpec, ModelSource, Server, Strategy};
 
 /// Checks the object's name: names of children are built from it.
 pub fn name(name: &str) -> Result<(), String> {
@@ -57,6 +57,19 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
             ));
         }
     }
+    let strategy = spec.rollout.strategy;
+    if strategy != Strategy::Canary && !steps.is_empty() {
+        return Err(format!(
+            "rollout.steps are for the strategy Canary; remove them, or the strategy {strategy:?}"
+        ));
+    }
+    if let Some(blue_green) = &spec.rollout.blue_green {
+        if strategy != Strategy::BlueGreen {
+            return Err(format!("rollout.blueGreen is for the strategy BlueGreen, and this is {strategy:?}"));
+        }
+        range("rollout.blueGreen.previewSeconds", blue_green.preview_seconds, 0, 86400)?;
+    }
+    range("rollout.rollbackWindow", spec.rollout.rollback_window, 0, 10)?;
     for step in steps {
         range("rollout.steps: weight", step.weight, 1, 100)?;
         range("rollout.steps: holdSeconds", step.hold_seconds, 0, 86400)?;

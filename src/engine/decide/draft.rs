@@ -193,10 +193,13 @@ impl<'a> Draft<'a> {
         Some(found)
     }
 
-    /// The stable version's pods, in every phase: a rollout never takes any of them away.
+    /// The stable version's pods, in every phase: a rollout never takes any of them away, unless it was told to have no
+    /// second set of pods.
     pub(super) fn keep_stable(&mut self) {
+        let makes_room = self.status.candidate.as_ref().is_some_and(|c| self.makes_room_for(c));
+        let replicas = if makes_room { 0 } else { self.replicas };
         if let Some(s) = self.status.stable.clone() {
-            self.ensure(&s.revision, &s.spec, s.slot, self.replicas, self.replicas);
+            self.ensure(&s.revision, &s.spec, s.slot, replicas, replicas);
         }
     }
 

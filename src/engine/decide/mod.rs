@@ -3,6 +3,7 @@
 //! - `steady`: nothing to try; keep the stable version as it should be
 //! - `start`: a candidate appears and becomes available, without traffic
 //! - `canary`: it has traffic and is judged; steps, promotion
+//! - `recreate`: it comes in the place of the stable version's pods
 //! - `retreat`: its traffic is taken away
 //! - `draft`: the plan in the making that they all write on
 //!
@@ -13,6 +14,7 @@
 mod canary;
 mod draft;
 mod hand;
+mod recreate;
 mod retreat;
 mod start;
 mod steady;
@@ -74,6 +76,12 @@ pub fn mode(spec: &ModelDeploymentSpec) -> TrafficMode {
     if spec.traffic.gateway.is_some() { TrafficMode::Gateway } else { TrafficMode::ReplicaRatio }
 }
 
+/// Whether a candidate's first traffic depends on what is measured: not that of a preview.
+fn compares(input: &Input<'_>) -> bool {
+    let first = input.status.resolved.as_ref().and_then(|r| r.steps.first());
+    first.is_none_or(|step| step.weight > 0)
+}
+
 /// What has to be measured before [`decide`] can be asked, if anything.
 pub fn measurement(input: &Input<'_>) -> Option<Measurement> {
     if validate::spec(input.spec).is_err() {
@@ -96,7 +104,7 @@ pub fn measurement(input: &Input<'_>) -> Option<Measurement> {
             }
             Some(comparison)
         }
-        (Phase::Starting, _) if input.world.available(&candidate.revision) > 0 => {
+        (Phase::Starting, _) if compares(input) && input.world.available(&candidate.revision) > 0 => {
             Some(measure::baseline(input.spec, input.child(&stable.revision), input.now))
         }
         _ => None,

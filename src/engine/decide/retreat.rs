@@ -3,7 +3,7 @@
 
 use serin_api::{Candidate, Outcome, Phase, Reason, Retreat, Stable, Verdict};
 
-use super::{Draft, start, steady};
+use super::{Draft, recreate, start, steady};
 use crate::{plan::Weights, revision::Revision, world::PodTrouble};
 
 /// Decides on the way back. Only the status is written; the weight follows in the next pass.
@@ -55,6 +55,7 @@ pub(super) fn superseded(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, targ
 /// Weight to 0, wait until it is confirmed, and only then forget the candidate.
 pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let Some(target) = d.target().cloned() else { return };
+    recreate::make_room(d, c);
     if nowhere_to_go(d, stable, c) {
         return;
     }
@@ -91,8 +92,9 @@ fn nowhere_to_go(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
     let in_force = d.world().traffic.as_ref().map_or(0, |t| t.weights.of(c.slot));
     let third = d.target().is_some_and(|target| target.id != c.revision && target.id != stable.revision);
     let repair = third && rejected && in_force < 100;
-    // With no pods asked for, none will come: then nobody waits for the traffic.
+    // With no pods asked for, none will come: then nobody waits for the traffic. Without any there is none to give back.
     let nowhere = d.replicas > 0
+        && in_force > 0
         && !repair
         && d.world().available(&stable.revision) == 0
         && d.world().available(&c.revision) > 0;
@@ -117,6 +119,9 @@ fn reason(text: &str) -> Reason {
         Reason::MetricsUnavailable,
         Reason::HorizonReached,
         Reason::ProgressDeadlineExceeded,
+        Reason::ImagePull,
+        Reason::Unschedulable,
+        Reason::ModelNotFetched,
         Reason::VersionRevoked,
     ]
     .into_iter()

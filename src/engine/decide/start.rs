@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Duration as Span, Utc};
 use serin_api::{Candidate, Outcome, Phase, Reason, Resolved, Slot, Stable, TakesOver, Verdict};
 
-use super::{Draft, canary};
+use super::{Draft, canary, recreate, retreat};
 use crate::{
     measure::Reading,
     plan::{Entry, Journal, Weights},
@@ -32,8 +32,7 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         // Nothing serves: there is nothing to compare with, and nothing to lose. No step at all says so, also when the
         // stable version is asked for pods before this one has any.
         Some(s) if d.replicas == 0 || d.world().available(&s.revision) == 0 => Some(Vec::new()),
-        _ if rollout.steps.is_empty() => None,
-        _ => Some(rollout.steps.clone()),
+        _ => ramp::planned(rollout),
     };
     let candidate = Candidate {
         revision: target.id.clone(),
@@ -125,10 +124,11 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if d.world().of(&c.revision).is_some_and(|found| found.replicas == 0) && wake(d, stable, c) {
         return;
     }
-    let observed = d.world().of(&c.revision).and_then(|found| found.trouble.as_ref());
-    if let Some(PodTrouble::CrashLoop { restarts, message }) = observed {
-        let message = format!("its container crashed {restarts} times and never had traffic: {message}");
-        return reject(d, stable, c, Reason::CrashLoop, message);
+    if d.recreates(c) {
+        return recreate::go_on(d, stable, c);
+    }
+    if if_crashing(d, stable, c) {
+        return;
     }
     let stable_is_there = d.world().available(&stable.revision) > 0;
     let without_steps = d.status.resolved.as_ref().is_some_and(|r| r.steps.is_empty());
@@ -139,8 +139,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
     if stable_is_there && without_steps {
         // It came back meanwhile: now there is something to compare with.
-        let steps = d.input.spec.rollout.steps.clone();
-        d.status.resolved = (!steps.is_empty()).then_some(Resolved { steps });
+        d.status.resolved = ramp::planned(&d.input.spec.rollout).map(|steps| Resolved { steps });
     }
     let first_weight = d.steps().first().map_or(ramp::FIRST_RUNG_UNKNOWN, |s| s.weight);
     let low = match c.takes_over {
@@ -162,6 +161,15 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     first_weight_for(d, stable, c);
 }
 
+/// What crashes before it had any traffic never gets any. `true`: it crashed.
+pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
+    let trouble = d.world().of(&c.revision).and_then(|found| found.trouble.as_ref());
+    let Some(PodTrouble::CrashLoop { restarts, message }) = trouble else { return false };
+    let message = format!("its container crashed {restarts} times and never had traffic: {message}");
+    reject(d, stable, c, Reason::CrashLoop, message);
+    true
+}
+
 /// Whether this revision is among the last that served, as far back as `rollout.rollbackWindow` says, and was not
 /// refused since.
 fn served_before(d: &Draft<'_>, revision: &str) -> bool {
@@ -181,7 +189,7 @@ fn served_before(d: &Draft<'_>, revision: &str) -> bool {
 }
 
 /// Not available (any more): it has its time, and is given up after it.
-fn not_yet(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, trouble: Option<&PodTrouble>) {
+pub(super) fn not_yet(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, trouble: Option<&PodTrouble>) {
     let (reason, message) = waiting(c, trouble, Reason::CandidateStarting);
     let mut left = deadline(d, c.started_at);
     // It was available and only waited for Prometheus: what it lacks now it lacks since now (a drained node, more pods
@@ -216,7 +224,7 @@ pub(super) fn asleep(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 
 /// Pods are asked for again. The time to become available runs from here, which is recorded before the pods are: after
 /// a restart it could no longer be told. `true`: not yet.
-fn wake(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
+pub(super) fn wake(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
     if d.now() - c.started_at <= Span::seconds(WAKING_SECONDS) {
         return false;
     }
@@ -267,6 +275,9 @@ pub(super) fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 
 /// Available: the first step may begin, if the metrics can be read at all. A canary that nobody watches is only harm.
 fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    if d.steps().first().is_some_and(|first| first.weight == 0) {
+        return preview(d, stable, c);
+    }
     let journaled = d.world().traffic.as_ref().filter(|t| {
         t.journal.as_ref().is_some_and(|j| j.revision == c.revision && j.entry == Entry::Step(1))
     });
@@ -306,6 +317,17 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     canary::enter_step(d, stable, c, &steps, 1);
 }
 
+/// All its pods are there, and nobody but testers asks them. There is nothing to measure beforehand.
+fn preview(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
+    if d.input.spec.rollout.paused {
+        d.all_to(stable);
+        let message = format!("{} is ready; rollout.paused holds it before its preview", c.version);
+        return d.report(Reason::Paused, message);
+    }
+    let steps = d.steps();
+    canary::enter_step(d, stable, c, &steps, 1);
+}
+
 /// The stable version is scaled to zero: there is no traffic to try anything on, and none to lose.
 fn nothing_serves(d: &mut Draft<'_>, c: &Candidate) {
     if d.ensure(&c.revision, &c.spec, c.slot, 0, 0).is_none() {
@@ -323,6 +345,10 @@ fn nothing_serves(d: &mut Draft<'_>, c: &Candidate) {
 
 /// Rejected before it had any traffic: no weight to take away, so one status write ends it.
 fn reject(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, message: String) {
+    if d.recreates(c) {
+        // Its pods make room for the stable version's, and with them goes what speaks against it: recorded first.
+        return retreat::begin(d, stable, c, reason, message, true);
+    }
     if !d.all_to(stable) {
         return d.report(Reason::RollingBack, message);
     }

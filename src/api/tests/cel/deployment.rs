@@ -25,6 +25,10 @@ fn steps(weights: &[i32]) -> Value {
 #[case::one_step("/spec/rollout/steps", steps(&[100]))]
 #[case::rising_steps("/spec/rollout/steps", steps(&[1, 2, 50, 100]))]
 #[case::no_steps("/spec/rollout/steps", json!([]))]
+#[case::a_step_for_a_person("/spec/rollout/steps", json!([{ "weight": 5, "pause": true }]))]
+#[case::all_at_once("/spec/rollout", json!({ "strategy": "BlueGreen" }))]
+#[case::all_at_once_by_hand("/spec/rollout", json!({ "strategy": "BlueGreen", "blueGreen": { "autoPromote": false } }))]
+#[case::one_after_the_other("/spec/rollout", json!({ "strategy": "Recreate" }))]
 #[case::ratio_just_above("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(151))]
 #[case::only_max("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "max": "1" }))]
 #[case::only_min("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "min": "1" }))]
@@ -56,6 +60,10 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
 #[case::falling_steps("/spec/rollout/steps", steps(&[10, 50, 25]), "steps must go up")]
 #[case::equal_steps("/spec/rollout/steps", steps(&[10, 25, 25]), "steps must go up")]
 #[case::steps_back_to_front("/spec/rollout/steps", steps(&[100, 50]), "steps must go up")]
+#[case::step_to_nothing("/spec/rollout/steps", steps(&[0, 10]), "at least 1")]
+#[case::steps_all_at_once("/spec/rollout", json!({ "strategy": "BlueGreen", "steps": [{ "weight": 5 }] }), "steps are for the strategy Canary")]
+#[case::steps_in_place("/spec/rollout", json!({ "strategy": "Recreate", "steps": [{ "weight": 5 }] }), "steps are for the strategy Canary")]
+#[case::preview_of_a_canary("/spec/rollout", json!({ "blueGreen": { "previewSeconds": 60 } }), "blueGreen is for the strategy BlueGreen")]
 #[case::ratio_equal("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(150), "above maxRatioPercent")]
 #[case::neither_bound("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" } }), "max or min")]
 #[case::no_kind("/spec/rollout/analysis/metrics/1", json!({ "name": "memory" }), "exactly one of errorRatio, latency")]
@@ -95,7 +103,7 @@ fn a_word_for_people_belongs_to_an_artifact() {
 #[test]
 fn every_rule_of_the_crd_is_tried_here() {
     let rules = support::rules(&support::schema("ModelDeployment"));
-    assert_eq!(rules.len(), 21, "a rule was added or removed: add its cases above: {rules:#?}");
+    assert_eq!(rules.len(), 24, "a rule was added or removed: add its cases above: {rules:#?}");
 }
 
 #[test]

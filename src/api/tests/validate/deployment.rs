@@ -27,6 +27,18 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
     assert_eq!(validate::spec(&object.spec), Ok(()));
 }
 
+#[rstest]
+#[case(json!({ "strategy": "BlueGreen", "steps": [{ "weight": 5 }] }), "rollout.steps are for the strategy Canary")]
+#[case(json!({ "strategy": "Recreate", "steps": [{ "weight": 5 }] }), "or the strategy Recreate")]
+#[case(json!({ "strategy": "Recreate", "blueGreen": {} }), "rollout.blueGreen is for the strategy BlueGreen")]
+#[case(json!({ "strategy": "BlueGreen", "blueGreen": { "previewSeconds": -1 } }), "rollout.blueGreen.previewSeconds")]
+#[case(json!({ "rollbackWindow": 11 }), "rollout.rollbackWindow")]
+fn refuses_a_rollout(#[case] rollout: Value, #[case] says: &str) {
+    let object = support::typed(support::with("/spec/rollout", Some(rollout)));
+    let message = validate::spec(&object.spec).unwrap_err();
+    assert!(message.contains(says), "{message}");
+}
+
 /// A metric in the place of the second one.
 const OTHER: &str = "/spec/rollout/analysis/metrics/1";
 

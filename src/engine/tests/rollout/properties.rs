@@ -10,6 +10,7 @@ use crate::sim::{
     spec,
 };
 use proptest::prelude::*;
+use serin_api::Strategy::{BlueGreen, Canary, Recreate};
 
 const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
 
@@ -56,10 +57,26 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Abort(v, w)),
         1 => (version(), prop::sample::select(vec!["1", "2"])).prop_map(|(v, step)| Skip(v, step)),
         1 => any::<bool>().prop_map(|p| Edit(if p { paused } else { running })),
+        1 => prop::sample::select(vec![Canary, BlueGreen, Recreate]).prop_map(|s| Edit(match s {
+            Canary => canary,
+            BlueGreen => blue,
+            Recreate => recreate,
+        })),
         4 => (0..40i64).prop_map(Crash),
     ]
 }
 
+fn canary(s: &mut serin_api::ModelDeploymentSpec) {
+    s.rollout.strategy = Canary;
+}
+fn blue(s: &mut serin_api::ModelDeploymentSpec) {
+    s.rollout.steps.clear();
+    s.rollout.strategy = BlueGreen;
+}
+fn recreate(s: &mut serin_api::ModelDeploymentSpec) {
+    s.rollout.steps.clear();
+    s.rollout.strategy = Recreate;
+}
 fn paused(s: &mut serin_api::ModelDeploymentSpec) {
     s.rollout.paused = true;
 }

@@ -1,6 +1,6 @@
 //! What must be true at each effect, whatever happens around it.
 
-use serin_api::{ModelDeploymentStatus, OnHorizon, Phase, Slot};
+use serin_api::{ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy};
 use serin_engine::{Reading, Write, plan::Entry, ramp};
 use serin_judge::State;
 
@@ -39,7 +39,9 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             let stable = sim.status.stable.as_ref().map(|s| s.revision.as_str());
             let of_stable =
                 sim.cluster.deployments.iter().any(|d| d.name == *name && Some(&*d.revision) == stable);
-            must!(sim, !of_stable || *replicas == sim.spec.replicas, "stable scaled to {replicas}");
+            let recreated = sim.spec.rollout.strategy == Strategy::Recreate && *replicas == 0;
+            let kept = *replicas == sim.spec.replicas || recreated;
+            must!(sim, !of_stable || kept, "stable scaled to {replicas}");
         }
         Write::DeleteDeployment { name, .. } => {
             let Some(d) = sim.cluster.deployments.iter().find(|d| d.name == *name) else { return };
@@ -119,7 +121,9 @@ fn evidence(sim: &Sim, slot: Slot, entry: Entry, reading: &Reading) {
         Entry::Stable | Entry::Step(_) => false,
         Entry::Promote => {
             let horizon = sim.spec.rollout.analysis.on_horizon == OnHorizon::Promote;
+            let heard = matches!(state, Some((state, _)) if state != State::Fail);
             sim.spec.replicas == 0
+                || (c.step_index == 1 && c.weight == 0 && heard)
                 || sim.cluster.available_of(&stable.revision) == 0
                 || written == Some(entry)
                 || matches!(state, Some((State::Pass, _)))

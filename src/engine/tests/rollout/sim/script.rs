@@ -1,6 +1,6 @@
 //! The stories. Each is told once undisturbed and once for every effect after which the operator can die.
 
-use serin_api::{ModelDeploymentSpec, OnHorizon, OnNoData};
+use serin_api::{BlueGreen, ModelDeploymentSpec, OnHorizon, OnNoData, Strategy};
 
 use super::{
     Event::{self, *},
@@ -80,6 +80,26 @@ fn a_step_for_a_person(s: &mut ModelDeploymentSpec) {
 }
 fn window_of_one(s: &mut ModelDeploymentSpec) {
     s.rollout.rollback_window = 1;
+}
+fn blue(s: &mut ModelDeploymentSpec) {
+    s.rollout.steps.clear();
+    s.rollout.strategy = Strategy::BlueGreen;
+}
+fn blue_by_ratio(s: &mut ModelDeploymentSpec) {
+    ratio(s);
+    blue(s);
+}
+fn blue_by_hand(s: &mut ModelDeploymentSpec) {
+    blue(s);
+    s.rollout.blue_green = Some(BlueGreen { preview_seconds: 60, auto_promote: false });
+}
+fn previewed(s: &mut ModelDeploymentSpec) {
+    blue(s);
+    s.rollout.blue_green = Some(BlueGreen { preview_seconds: 300, auto_promote: true });
+}
+fn recreate(s: &mut ModelDeploymentSpec) {
+    s.rollout.steps.clear();
+    s.rollout.strategy = Strategy::Recreate;
 }
 fn falling_steps(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.reverse();
@@ -221,6 +241,25 @@ pub fn all() -> Vec<Script> {
             &[v2, (600, Apply("v3")), (1200, Apply("v1"))],
             2200,
         ),
+        story("blue", blue, &only_v2, 2000),
+        story("blue by replica ratio", blue_by_ratio, &only_v2, 2000),
+        story("blue, waiting for a person", blue_by_hand, &only_v2, 2000),
+        story("blue, passed by a person", blue_by_hand, &[v2, (900, Skip("v2", "1"))], 2000),
+        story("blue, bad for its testers", previewed, &[bad, v2], 2000),
+        story("blue, without testers", previewed, &[(90, Quality("v2", Quality::Silent)), v2], 2000),
+        story("blue, without Prometheus", previewed, &[(90, Away(true)), v2, (900, Away(false))], 2000),
+        story("blue, losing its pods", previewed, &[v2, (200, Kill("v2", Some(60)))], 2000),
+        story("blue, reverted", previewed, &[v2, (200, Apply("v1"))], 2000),
+        story("blue, and a third", previewed, &[v2, (200, Apply("v3"))], 2000),
+        story("blue, crashing", blue, &[(90, Temper("v2", Temper::CrashLoop)), v2], 2000),
+        story("blue, paused", previewed, &[v2, (150, Edit(pause)), (900, Edit(pause))], 2000),
+        story("recreated", recreate, &only_v2, 2000),
+        story("recreated, crashing", recreate, &[(90, Temper("v2", Temper::CrashLoop)), v2], 2000),
+        story("recreated, never ready", recreate, &[(90, Temper("v2", Temper::NeverReady)), v2], 2000),
+        story("recreated, reverted", recreate, &[v2, (102, Apply("v1"))], 2000),
+        story("recreated, and a third", recreate, &[v2, (102, Apply("v3"))], 2000),
+        story("recreated, aborted", recreate, &[v2, (102, Abort("v2", ""))], 2000),
+        story("recreated, paused", recreate, &[(50, Edit(pause)), v2, (900, Edit(pause))], 2000),
         with_v2("paused", &[(150, Edit(pause))]),
         with_v2("paused, and on", &[(150, Edit(pause)), (900, Edit(pause))]),
         with_v2("paused before its traffic", &[(50, Edit(pause)), (900, Edit(pause))]),
