@@ -116,6 +116,21 @@ struct Trained {
 }
 
 impl Built {
+    /// `serin ARGS`, as a person of this bed would call it: what it printed.
+    pub fn kubectl_serin(&self, bed: &Bed, args: &[&str]) -> Result<String, Error> {
+        let mut command = Command::new(&self.serin);
+        command.args(args).env("KUBECONFIG", bed.kubeconfig());
+        if let Some(url) = bed.prometheus_url() {
+            command.env("SERIN_PROMETHEUS_URL", url);
+        }
+        let output = command.output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() && !text.trim().is_empty() {
+            return Ok(text);
+        }
+        Err(format!("serin {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()).into())
+    }
+
     /// A model by version.
     pub fn model(&self, version: Version) -> Result<&Model, Error> {
         self.models

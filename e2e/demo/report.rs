@@ -20,6 +20,7 @@ pub struct Report {
     promoted_pods_replaced: i64,
     /// Seconds from the bad version's first request until its weight was confirmed to be 0.
     bad_version_first_request_to_weight_zero_seconds: Option<f64>,
+    explained: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -147,6 +148,7 @@ impl Report {
             pod_restarts: t.facts.pod_restarts,
             promoted_pods_replaced: t.facts.promoted_pods_replaced,
             bad_version_first_request_to_weight_zero_seconds: t.facts.bad_first_request_to_zero_seconds,
+            explained: t.facts.explained.clone(),
         }
     }
 
@@ -169,6 +171,10 @@ impl Report {
         for run in self.runs.iter().filter(|r| !r.lineage.is_empty()) {
             println!();
             run.lineage.iter().for_each(|line| println!("{line}"));
+        }
+        if !self.explained.is_empty() {
+            println!();
+            self.explained.iter().for_each(|line| println!("{line}"));
         }
         println!();
         println!("{:<10} {:>10} {:>8} {:>9} {:>9}", "version", "requests", "failed", "p50 ms", "p99 ms");

@@ -67,6 +67,7 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
 
     let outcomes = [(&v1, Outcome::Deployed), (&v2, Outcome::Promoted), (&v3, Outcome::RolledBack)];
     remember(&kube, bed, &built, &training, &outcomes, timeline).await?;
+    explain(bed, &built, timeline)?;
     close(live, &[&v1, &v2]).await
 }
 
@@ -89,26 +90,28 @@ async fn remember(
             of.map(|o| format!("{:?}: {}", o.result, o.message)).ok_or_else(|| format!("{outcomes:?}"))
         })
         .await?;
-        let lineage = lineage(bed, built, name)?;
+        let lineage = built.kubectl_serin(bed, &["lineage", name, "--namespace", NAMESPACE])?;
+        let lineage = lineage.lines().map(str::to_owned).collect();
         lock(t).remember(name, came, lineage);
     }
     lock(t).done("Deployed, Promoted and RolledBack stand on the three versions");
     Ok(())
 }
 
-/// `serin lineage`, as a person would call it.
-fn lineage(bed: &Bed, built: &Built, version: &str) -> Result<Vec<String>, Error> {
-    let output = std::process::Command::new(&built.serin)
-        .args(["lineage", version, "--namespace", NAMESPACE])
-        .env("KUBECONFIG", bed.kubeconfig())
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() || text.trim().is_empty() {
-        return Err(
-            format!("serin lineage {version}: {}", String::from_utf8_lossy(&output.stderr).trim()).into()
-        );
+/// Why the last one went back, judged again from what Prometheus kept: as text, and as a page beside the report.
+fn explain(bed: &Bed, built: &Built, t: &Shared) -> Result<(), Error> {
+    lock(t).begin("explain", "why v3 was sent back, judged again from Prometheus");
+    let args = ["explain", "wine", "--namespace", NAMESPACE];
+    let text = built.kubectl_serin(bed, &args)?;
+    let page = images::target().join("demo/explain.html");
+    std::fs::write(&page, built.kubectl_serin(bed, &[&args[..], &["-o", "html"]].concat())?)?;
+    if !text.lines().next().is_some_and(|line| line.ends_with("Fail")) {
+        return Err(format!("judged again it does not fail:\n{text}").into());
     }
-    Ok(text.lines().map(str::to_owned).collect())
+    let mut timeline = lock(t);
+    timeline.facts.explained = text.lines().map(str::to_owned).collect();
+    timeline.done(&format!("it fails again; its curves: {}", page.display()));
+    Ok(())
 }
 
 /// Nobody but v3 may have failed, and no pod may have restarted.

@@ -120,6 +120,8 @@ pub struct Facts {
     pub promoted_pods_replaced: i64,
     /// Seconds from the bad version's first request until the route confirmed weight 0.
     pub bad_first_request_to_zero_seconds: Option<f64>,
+    /// What `serin explain` says of the rollback.
+    pub explained: Vec<String>,
     /// Failed requests that the stable versions, or nobody, answered.
     pub failed_stable: u64,
 }

@@ -327,6 +327,12 @@ impl Scene {
         Ok(String::from_utf8_lossy(&output.stdout).lines().count())
     }
 
+    /// The last decision, judged again by `kubectl serin explain`.
+    pub fn explained(&self) -> Result<Value, Error> {
+        let args = ["explain", &self.wine.name, "--namespace", &self.wine.namespace, "-o", "json"];
+        Ok(serde_json::from_str(&self.ring.built.kubectl_serin(&self.ring.bed, &args)?)?)
+    }
+
     /// What the scenario cost the apiserver so far.
     pub fn cost(&self) -> Result<audit::Cost, Error> {
         audit::Cost::of(&self.ring.bed, self.mark, &self.wine.namespace)

@@ -1,5 +1,6 @@
 //! A better version takes over without a lost request, with the very pods that were tested.
 
+use serde_json::json;
 use serin_api::{Outcome, Verdict};
 use serin_e2e::{
     images::Version,
@@ -36,6 +37,8 @@ async fn a_good_version_takes_over_with_the_pods_that_were_tested() {
         for (uid, restarts) in &before {
             assert_eq!(after.get(uid), Some(restarts), "tested pods serve on: {before:?}, {after:?}");
         }
+        let told = scene.explained()?;
+        assert_eq!((&told["outcome"], &told["verdict"]), (&json!("Promoted"), &json!("Pass")), "{told}");
         let counts = load.stop().await?;
         assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
         assert_eq!(counts.skipped, 0, "{counts:?}");
@@ -44,6 +47,28 @@ async fn a_good_version_takes_over_with_the_pods_that_were_tested() {
         let cost = serin_e2e::ring::audit::Cost::of(&scene.ring.bed, mark, &scene.wine.namespace)?;
         eprintln!("one rollout of two steps: {cost}");
         assert!(cost.writes.len() <= WRITES, "one rollout takes at most {WRITES} writes: {cost}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_traffic_is_switched_at_once_without_a_lost_request() {
+    run("bluegreen", async |scene| {
+        scene.wine.rollout = json!({
+            "strategy": "BlueGreen", "blueGreen": {"previewSeconds": 6}, "analysis": {"intervalSeconds": 2},
+        });
+        scene.begin().await?;
+        let load = scene.load(100)?;
+        scene.answers(&load, Version::V1).await?;
+        scene.apply(Version::V2).await?;
+        scene.ended("v2", Outcome::Promoted).await?;
+        scene.answers(&load, Version::V2).await?;
+        scene.settled().await?;
+        scene.answers(&load, Version::V2).await?;
+        let counts = load.stop().await?;
+        assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
+        assert_eq!(scene.seen.weights(), [(100, 0), (0, 100)], "nothing in between");
         Ok(())
     })
     .await;

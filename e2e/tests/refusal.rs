@@ -36,6 +36,9 @@ async fn a_version_that_fails_requests_is_rolled_back_and_stays_away() {
         scene.answers(&load, Version::V1).await?;
         assert_eq!(scene.stable_pods().await?, stable, "the stable pods were not touched");
 
+        let told = scene.explained()?;
+        assert_eq!((&told["outcome"], &told["verdict"]), (&json!("RolledBack"), &json!("Fail")), "{told}");
+
         // GitOps applies the same again and again.
         let mark = audit::mark(&scene.ring.bed);
         let again = Instant::now();
