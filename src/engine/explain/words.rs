@@ -27,6 +27,10 @@ fn happened(e: &Explanation) -> String {
     let version = &e.version;
     let last = e.weights.last().map_or(0, |w| w.weight);
     match (e.outcome, &e.recorded) {
+        // What the metrics said then follows below.
+        (Some(Outcome::RolledBack), Some(why)) if why.reason == Reason::AnalysisFailed.as_str() => {
+            format!("{version} was sent back at {last} % of the traffic, on its metrics.")
+        }
         (Some(Outcome::RolledBack), Some(why)) => {
             format!("{version} was sent back at {last} % of the traffic ({}): {}.", why.reason, why.message)
         }
