@@ -1,7 +1,8 @@
 //! What Serin costs and how fast it is, on this machine, beside a bare client that does the same writes in the same
-//! run: `cargo run --release -p serin-tests --bin figures [latency|canary|scale|training|finished]…`
+//! run: `cargo run --release -p serin-tests --bin figures [analysis|latency|canary|scale|training|finished]…`
 #![allow(clippy::unwrap_used, missing_docs)] // A program for a terminal: what fails, fails it.
 
+mod analysis;
 mod bare;
 mod births;
 mod canary;
@@ -15,25 +16,32 @@ mod training;
 
 use table::Table;
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
     let mut table = Table::default();
+    // On this thread alone, and with nothing beside it.
+    if is_wanted("analysis") {
+        analysis::measure(&mut table);
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(on_the_control_plane(is_wanted, &mut table));
+    println!("{table}");
+}
+
+async fn on_the_control_plane(is_wanted: impl Fn(&str) -> bool, table: &mut Table) {
     if is_wanted("latency") {
-        latency::measure(&mut table).await;
+        latency::measure(table).await;
     }
     if is_wanted("canary") {
-        canary::measure(&mut table).await;
+        canary::measure(table).await;
     }
     if is_wanted("scale") {
-        scale::measure(&mut table).await;
+        scale::measure(table).await;
     }
     if is_wanted("training") {
-        Box::pin(training::measure(&mut table)).await;
+        Box::pin(training::measure(table)).await;
     }
     if is_wanted("finished") {
-        finished::measure(&mut table).await;
+        finished::measure(table).await;
     }
-    println!("{table}");
 }
