@@ -39,6 +39,9 @@ fn happened(e: &Explanation) -> String {
                 "{version} was sent back at {last} % of the traffic; the reason is no longer in the status."
             )
         }
+        (Some(Outcome::Promoted), _) if previewed(e) => {
+            format!("{version} took over all traffic after its preview.")
+        }
         (Some(Outcome::Promoted), _) => format!("{version} took over after {last} % of the traffic."),
         (Some(Outcome::Superseded), _) => {
             format!("{version} had {last} % of the traffic when another spec came.")
@@ -47,6 +50,7 @@ fn happened(e: &Explanation) -> String {
             format!("{version} took over without a verdict: nothing else was available.")
         }
         (None, Some(why)) => format!("{version} is being sent back ({}): {}.", why.reason, why.message),
+        (None, None) if previewed(e) => format!("{version} is previewed, without public traffic."),
         (None, None) => format!("{version} has {last} % of the traffic and is being judged."),
     }
 }
@@ -59,6 +63,11 @@ fn says(e: &Explanation, summary: &str) -> String {
         _ => "There is too little to judge",
     };
     if summary.is_empty() { format!("{what}.") } else { format!("{what}: {summary}.") }
+}
+
+/// Whether it never had any of the public traffic during its trial.
+fn previewed(e: &Explanation) -> bool {
+    e.weights.iter().all(|w| w.weight == 0)
 }
 
 /// An e-value of e appears in fewer than one of e trials in which nothing is wrong, whenever one looks (Ville).
@@ -104,6 +113,9 @@ fn differs(e: &Explanation) -> Option<String> {
         )),
         (Some(Outcome::RolledBack), Verdict::Undecided | Verdict::Pass) if e.recorded.is_some() => {
             Some("The metrics did not decide this.".to_owned())
+        }
+        (Some(Outcome::Promoted), Verdict::Undecided | Verdict::NoData) if previewed(e) => {
+            Some("A preview asks for nothing in its favour: only what speaks against it counts.".to_owned())
         }
         (Some(Outcome::Promoted), Verdict::Undecided | Verdict::NoData) => Some(
             "The metrics alone would not have promoted it: a person or rollout.analysis.onHorizon did, or \

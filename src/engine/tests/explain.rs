@@ -90,6 +90,21 @@ fn what_the_metrics_did_not_decide_is_not_ascribed_to_them() {
 }
 
 #[test]
+fn a_preview_needs_nothing_in_its_favour() {
+    let mut deployment = deployment(None, "Promoted");
+    let trial = deployment.status.as_mut().unwrap().history[0].trial.as_mut().unwrap();
+    trial.weights.truncate(1);
+    trial.weights[0].weight = 0;
+    let status = deployment.status.clone().unwrap();
+    let trial = Trial::find(&status, None, start()).unwrap();
+    let m = trial.measurement(&deployment);
+    let nobody = Samples::Errors(Arms { canary: vec![], stable: vec![pod("old", 0.01)] });
+    let e = explain("wine", &deployment.spec, trial, &m, &[nobody]);
+    assert_eq!(e.because[0], "v2 took over all traffic after its preview.");
+    assert!(e.because.last().unwrap().starts_with("A preview asks for nothing"), "{:?}", e.because);
+}
+
+#[test]
 fn a_trial_that_is_not_there_is_named() {
     let status = deployment(None, "Promoted").status.unwrap();
     let error = Trial::find(&status, Some("r1-gone"), start() + Duration::hours(1)).unwrap_err();
