@@ -60,6 +60,8 @@ impl Turn {
         }
         loop {
             news.borrow_and_update();
+            // Before it is decided who is first: whoever is second must find the definitions changed.
+            let change = CHANGE.lock().await;
             let first = crowd(|crowd| match definitions {
                 // Whoever wants loose ones goes first, or a steady stream of the others would keep them out.
                 Definitions::Serins if crowd.loose + crowd.loose_waiting == 0 => {
@@ -75,7 +77,6 @@ impl Turn {
             });
             if let Some(first) = first {
                 let turn = Self { cluster, definitions };
-                let _change = CHANGE.lock().await;
                 if first {
                     turn.lock().await;
                     if definitions == Definitions::Loose {
@@ -84,6 +85,7 @@ impl Turn {
                 }
                 return turn;
             }
+            drop(change);
             let _ = news.changed().await;
         }
     }
