@@ -111,6 +111,13 @@ impl World {
     pub fn of(&self, revision: &str) -> Option<&ObservedDeployment> {
         self.deployments.iter().find(|d| d.revision == revision)
     }
+    /// Restarts and last words of a revision whose containers crash again and again.
+    pub fn crashes(&self, revision: &str) -> Option<(i32, &str)> {
+        match self.of(revision)?.trouble.as_ref()? {
+            PodTrouble::CrashLoop { restarts, message } => Some((*restarts, message)),
+            _ => None,
+        }
+    }
     /// Available pods of a revision.
     pub fn available(&self, revision: &str) -> i32 {
         self.of(revision).filter(|d| !d.deleting).map_or(0, |d| d.available)

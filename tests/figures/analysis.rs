@@ -9,7 +9,7 @@ use axum::{Router, extract::Query, routing::get};
 use chrono::{DateTime, Utc};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
-use serin_api::ModelDeploymentSpec;
+use serin_api::{ModelDeploymentSpec, WeightRecord};
 use serin_engine::measure::{self, Measurement, Samples};
 use serin_operator::{Prometheus, read_samples};
 use serin_tests::wine;
@@ -38,7 +38,9 @@ pub fn measure(table: &mut Table) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let prometheus = Prometheus::new(&url).unwrap();
     let now = at(START + LASTS);
-    let m = measure::comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now);
+    let half = [WeightRecord { weight: 50, at: at(START) }];
+    let m =
+        measure::comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now).weighed(&spec, &half);
     let look = || runtime.block_on(read_samples(&prometheus, "figures", &m, &HashMap::new(), now)).unwrap();
 
     let samples = look();

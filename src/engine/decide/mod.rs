@@ -97,12 +97,9 @@ pub fn measurement(input: &Input<'_>) -> Option<Measurement> {
     }
     match (candidate.phase, candidate.analysis_from) {
         (Phase::Canary, Some(since)) => {
-            let (candidate_name, stable) = (input.child(&candidate.revision), input.child(&stable.revision));
-            let mut comparison = measure::comparison(input.spec, candidate_name, stable, since, input.now);
-            if input.mode() == TrafficMode::Gateway {
-                comparison.weights.clone_from(&candidate.weights);
-            }
-            Some(comparison)
+            let (tried, stable) = (input.child(&candidate.revision), input.child(&stable.revision));
+            let comparison = measure::comparison(input.spec, tried, stable, since, input.now);
+            Some(comparison.weighed(input.spec, &candidate.weights))
         }
         (Phase::Starting, _) if compares(input) && input.world.available(&candidate.revision) > 0 => {
             Some(measure::baseline(input.spec, input.child(&stable.revision), input.now))

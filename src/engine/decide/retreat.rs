@@ -4,7 +4,7 @@
 use serin_api::{Candidate, Outcome, Phase, Reason, Retreat, Stable, Verdict};
 
 use super::{Draft, recreate, start, steady};
-use crate::{plan::Weights, revision::Revision, world::PodTrouble};
+use crate::{plan::Weights, revision::Revision};
 
 /// Decides on the way back. Only the status is written; the weight follows in the next pass.
 pub(super) fn begin(
@@ -31,8 +31,7 @@ pub(super) fn begin(
 
 /// What crashes again and again goes back, whatever else is known. `true`: it does.
 pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
-    let trouble = d.world().of(&c.revision).and_then(|found| found.trouble.as_ref());
-    let Some(PodTrouble::CrashLoop { restarts, message }) = trouble else { return false };
+    let Some((restarts, message)) = d.world().crashes(&c.revision) else { return false };
     let message = format!("its container crashed {restarts} times: {message}");
     begin(d, stable, c, Reason::CrashLoop, message, true);
     true

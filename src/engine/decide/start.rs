@@ -163,8 +163,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 
 /// What crashes before it had any traffic never gets any. `true`: it crashed.
 pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
-    let trouble = d.world().of(&c.revision).and_then(|found| found.trouble.as_ref());
-    let Some(PodTrouble::CrashLoop { restarts, message }) = trouble else { return false };
+    let Some((restarts, message)) = d.world().crashes(&c.revision) else { return false };
     let message = format!("its container crashed {restarts} times and never had traffic: {message}");
     reject(d, stable, c, Reason::CrashLoop, message);
     true

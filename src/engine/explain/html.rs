@@ -33,12 +33,12 @@ pub fn render(e: &Explanation) -> String {
          <title>{name}: {version}</title><style>{STYLE}</style><h1>{name}: {version} <span class=\"{verdict:?}\">{verdict:?}\
          </span></h1><p class=\"faint\">{revision} beside {against}, {from} to {until}</p>",
         name = escape(&e.name),
-        version = escape(&e.version),
+        version = escape(&e.trial.version),
         verdict = e.verdict,
-        revision = escape(&e.revision),
-        against = escape(&e.against),
-        from = e.from.format("%Y-%m-%d %H:%M:%S"),
-        until = e.until.format("%H:%M:%S UTC"),
+        revision = escape(&e.trial.revision),
+        against = escape(&e.trial.against),
+        from = e.trial.from.format("%Y-%m-%d %H:%M:%S"),
+        until = e.trial.until.format("%H:%M:%S UTC"),
     );
     for sentence in &e.because {
         let _ = write!(page, "<p>{}</p>", escape(sentence));
@@ -107,7 +107,7 @@ fn both(page: &mut String, e: &Explanation, metric: &str, unit: &str) {
 
 fn weights(page: &mut String, e: &Explanation) {
     let mut points = vec![(0.0, 0.0)];
-    points.extend(e.weights.iter().map(|w| (since(e, w.at), f64::from(w.weight))));
+    points.extend(e.trial.weights.iter().map(|w| (since(e, w.at), f64::from(w.weight))));
     points.push((length(e), points.last().map_or(0.0, |p| p.1)));
     let drawn = chart("weight over time", length(e), None, &[Line { class: "weight", points, steps: true }]);
     let _ = write!(
@@ -117,11 +117,11 @@ fn weights(page: &mut String, e: &Explanation) {
 }
 
 fn since(e: &Explanation, at: DateTime<Utc>) -> f64 {
-    (at - e.from).as_seconds_f64()
+    (at - e.trial.from).as_seconds_f64()
 }
 
 fn length(e: &Explanation) -> f64 {
-    since(e, e.until)
+    since(e, e.trial.until)
 }
 
 /// Text of users and programs is text.

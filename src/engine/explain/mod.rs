@@ -14,17 +14,17 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serin_api::{
     Candidate, HistoryEntry, MetricEvidence, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
-    Outcome, TrafficMode, Verdict, WeightRecord,
+    Outcome, Verdict, WeightRecord,
 };
 
 use crate::{
-    decide,
     measure::{self, Measurement, Samples},
     revision::child_name,
 };
 
 /// One trial of a candidate, as the status has it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Trial {
     /// Word for people.
     pub version: String,
@@ -39,8 +39,10 @@ pub struct Trial {
     /// Weights over time.
     pub weights: Vec<WeightRecord>,
     /// How it ended; `None`: it has not.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The reason that the status gives, as far as it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<Recorded>,
 }
 
@@ -121,11 +123,8 @@ impl Trial {
         let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
         let of = |revision: &str| child_name(name, uid, revision);
         let (candidate, stable) = (of(&self.revision), of(&self.against));
-        let mut comparison = measure::comparison(&deployment.spec, candidate, stable, self.from, self.until);
-        if decide::mode(&deployment.spec) == TrafficMode::Gateway {
-            comparison.weights.clone_from(&self.weights);
-        }
-        comparison
+        measure::comparison(&deployment.spec, candidate, stable, self.from, self.until)
+            .weighed(&deployment.spec, &self.weights)
     }
 }
 
@@ -139,22 +138,9 @@ fn tried_revisions(status: &ModelDeploymentStatus) -> Vec<&str> {
 pub struct Explanation {
     /// Name of the ModelDeployment.
     pub name: String,
-    /// Word for people.
-    pub version: String,
-    /// The candidate's revision.
-    pub revision: String,
-    /// The stable revision that it was compared with.
-    pub against: String,
-    /// First traffic.
-    pub from: DateTime<Utc>,
-    /// Its end, or now.
-    pub until: DateTime<Utc>,
-    /// How it ended; absent: it has not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
-    /// The reason in the status, if it is still there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub recorded: Option<Recorded>,
+    /// What is explained.
+    #[serde(flatten)]
+    pub trial: Trial,
     /// The verdict, judged again.
     pub verdict: Verdict,
     /// The look at which it was clear that the candidate is worse.
@@ -168,8 +154,6 @@ pub struct Explanation {
     pub evidence: Vec<MetricEvidence>,
     /// What the numbers of each metric count, by the metric's name.
     pub units: Vec<(String, &'static str)>,
-    /// Weights over time.
-    pub weights: Vec<WeightRecord>,
     /// The evidence over time.
     pub curve: Vec<measure::Point>,
 }
@@ -194,14 +178,7 @@ pub fn explain(
         because: Vec::new(),
         evidence: found.evidence.clone(),
         units: m.metrics.iter().map(|m| (m.name.clone(), measure::unit(m.kind()))).collect(),
-        version: trial.version,
-        revision: trial.revision,
-        against: trial.against,
-        from: trial.from,
-        until: trial.until,
-        outcome: trial.outcome,
-        recorded: trial.recorded,
-        weights: trial.weights,
+        trial,
     };
     explanation.because = words::because(&explanation, &spec.rollout.analysis, &found);
     explanation

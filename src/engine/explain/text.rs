@@ -17,9 +17,13 @@ const BAR: f64 = 24.0;
 pub fn render(e: &Explanation, paint: Paint) -> String {
     let mut out = String::new();
     let verdict = paint.toned(tone(e.verdict), &format!("{:?}", e.verdict));
-    let _ =
-        writeln!(out, "{} {} {verdict}", paint.bold(&format!("{}: {}", e.name, e.version)), paint.faint("·"));
-    let _ = writeln!(out, "{}", paint.faint(&format!("{} beside {}", e.revision, e.against)));
+    let _ = writeln!(
+        out,
+        "{} {} {verdict}",
+        paint.bold(&format!("{}: {}", e.name, e.trial.version)),
+        paint.faint("·")
+    );
+    let _ = writeln!(out, "{}", paint.faint(&format!("{} beside {}", e.trial.revision, e.trial.against)));
     for sentence in &e.because {
         let _ = writeln!(out, "  {}", clean(sentence));
     }
@@ -51,14 +55,13 @@ fn metrics(evidence: &[MetricEvidence], paint: Paint) -> String {
 fn over_time(e: &Explanation, paint: Paint) -> String {
     let last = e.curve.len().saturating_sub(1);
     let stride = e.curve.len().div_ceil(LINES).max(1);
-    let decided =
-        e.decided_at.and_then(|at| e.curve.iter().position(|p| p.at >= at && p.verdict == Verdict::Fail));
+    let decided = e.curve.iter().position(|p| p.verdict == Verdict::Fail);
     let shown = (0..e.curve.len()).filter(|i| i % stride == 0 || *i == last || Some(*i) == decided);
     let head = format!("{:<8}  {:>6}  {:>8}  EVIDENCE AGAINST IT", "TIME", "WEIGHT", "LOG10 E");
     let mut out = format!("{}\n", paint.faint(&head));
     for i in shown {
         let Some(point) = e.curve.get(i) else { continue };
-        let weight = weight_at(&e.weights, point.at);
+        let weight = weight_at(&e.trial.weights, point.at);
         let bar = bar(point.log10_e, e.threshold_log10);
         let mark = if Some(i) == decided { "  <- enough to send it back" } else { "" };
         let line = format!("{bar}{mark}");
@@ -75,7 +78,7 @@ fn over_time(e: &Explanation, paint: Paint) -> String {
 }
 
 /// The weight in force at a moment; 0 before the first.
-pub(super) fn weight_at(weights: &[WeightRecord], at: DateTime<Utc>) -> i32 {
+fn weight_at(weights: &[WeightRecord], at: DateTime<Utc>) -> i32 {
     weights.iter().rev().find(|w| w.at <= at).map_or(0, |w| w.weight)
 }
 

@@ -24,9 +24,9 @@ pub(super) fn because(e: &Explanation, analysis: &Analysis, found: &Judgement) -
 }
 
 fn happened(e: &Explanation) -> String {
-    let version = &e.version;
-    let last = e.weights.last().map_or(0, |w| w.weight);
-    match (e.outcome, &e.recorded) {
+    let version = &e.trial.version;
+    let last = e.trial.weights.last().map_or(0, |w| w.weight);
+    match (e.trial.outcome, &e.trial.recorded) {
         // What the metrics said then follows below.
         (Some(Outcome::RolledBack), Some(why)) if why.reason == Reason::AnalysisFailed.as_str() => {
             format!("{version} was sent back at {last} % of the traffic, on its metrics.")
@@ -67,7 +67,7 @@ fn says(e: &Explanation, summary: &str) -> String {
 
 /// Whether it never had any of the public traffic during its trial.
 fn previewed(e: &Explanation) -> bool {
-    e.weights.iter().all(|w| w.weight == 0)
+    e.trial.weights.iter().all(|w| w.weight == 0)
 }
 
 /// An e-value of e appears in fewer than one of e trials in which nothing is wrong, whenever one looks (Ville).
@@ -105,13 +105,14 @@ fn remains(e: &Explanation) -> Option<String> {
 
 /// Prometheus forgets, and a spec may have changed since: then this is another judgement than the one that counted.
 fn differs(e: &Explanation) -> Option<String> {
-    let by_metrics = e.recorded.as_ref().is_some_and(|why| why.reason == Reason::AnalysisFailed.as_str());
-    match (e.outcome, e.verdict) {
+    let by_metrics =
+        e.trial.recorded.as_ref().is_some_and(|why| why.reason == Reason::AnalysisFailed.as_str());
+    match (e.trial.outcome, e.verdict) {
         (Some(Outcome::RolledBack), verdict) if by_metrics && verdict != Verdict::Fail => Some(format!(
             "It was sent back on its metrics, but judged again it is {verdict:?}: Prometheus has other samples now, or \
              rollout.analysis was changed."
         )),
-        (Some(Outcome::RolledBack), Verdict::Undecided | Verdict::Pass) if e.recorded.is_some() => {
+        (Some(Outcome::RolledBack), Verdict::Undecided | Verdict::Pass) if e.trial.recorded.is_some() => {
             Some("The metrics did not decide this.".to_owned())
         }
         (Some(Outcome::Promoted), Verdict::Undecided | Verdict::NoData) if previewed(e) => {

@@ -44,6 +44,17 @@ pub struct Arms<P> {
     pub stable: Vec<P>,
 }
 
+impl Measurement {
+    /// With the weights that the candidate had, where they tell its share of the requests: behind a gateway.
+    #[must_use]
+    pub fn weighed(mut self, spec: &ModelDeploymentSpec, weights: &[WeightRecord]) -> Self {
+        if spec.traffic.gateway.is_some() {
+            self.weights = weights.to_vec();
+        }
+        self
+    }
+}
+
 /// Samples of one metric.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Samples {

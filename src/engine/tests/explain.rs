@@ -70,9 +70,9 @@ fn explained(deployment: &ModelDeployment, canary: f64) -> Explanation {
 #[test]
 fn a_rollback_is_judged_again_and_the_moment_is_found() {
     let e = explained(&deployment(Some("AnalysisFailed"), "RolledBack"), 0.2);
-    assert_eq!((e.verdict, e.outcome), (Verdict::Fail, Some(Outcome::RolledBack)));
+    assert_eq!((e.verdict, e.trial.outcome), (Verdict::Fail, Some(Outcome::RolledBack)));
     let decided = e.decided_at.unwrap();
-    assert!(decided > e.from && decided < e.from + Duration::minutes(3), "{decided}");
+    assert!(decided > e.trial.from && decided < e.trial.from + Duration::minutes(3), "{decided}");
     assert!(e.because[0].contains("sent back at 50 %"), "{:?}", e.because);
     assert!(e.because[1].starts_with("It is worse than allowed: errors: 20"), "{:?}", e.because);
     assert!(e.because[2].contains("fewer than 1 in "), "{:?}", e.because);
@@ -127,7 +127,7 @@ fn text_shows_the_weight_and_the_evidence_over_time() {
 #[test]
 fn the_page_is_whole_and_takes_text_as_text() {
     let mut e = explained(&deployment(Some("AnalysisFailed"), "RolledBack"), 0.2);
-    e.version = "<script>v2</script>".to_owned();
+    e.trial.version = "<script>v2</script>".to_owned();
     let page = html::render(&e);
     assert!(page.contains("&lt;script&gt;v2") && !page.contains("<script>"), "{page}");
     // Evidence, errors, traffic; nothing comes from elsewhere.
