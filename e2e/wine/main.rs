@@ -132,33 +132,36 @@ fn in_runtime(command: Async) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         match command {
             Async::Train(options) => {
-                let stop = Arc::new(AtomicBool::new(false));
-                let asked = stop.clone();
+                let stop = asked_to_stop()?;
+                let asked = Arc::new(AtomicBool::new(false));
+                let seen = asked.clone();
                 tokio::spawn(async move {
-                    asked_to_stop().await;
+                    stop.await;
                     asked.store(true, Ordering::Release);
                 });
-                tokio::task::spawn_blocking(move || job::run(&options, &stop)).await??;
+                tokio::task::spawn_blocking(move || job::run(&options, &seen)).await??;
             }
             Async::Gang(options) => gang::run(&options).await?,
             Async::Serve(options) => {
                 // Loaded before the port opens: a server that answers is a server that is ready.
                 let (model, digest) = Model::load(&options.model)?;
                 let listener = TcpListener::bind(options.listen).await?;
+                let stop = asked_to_stop()?;
                 println!(
                     "{}",
                     json!({ "listening": listener.local_addr()?, "digest": model::short(&digest) })
                 );
                 let drain = Duration::from_secs(u64::from(options.drain_seconds));
-                serve::serve(model, &digest, &options.pod, drain, listener, asked_to_stop()).await?;
+                serve::serve(model, &digest, &options.pod, drain, listener, stop).await?;
             }
             Async::Store(options) => {
                 let listener = TcpListener::bind(options.listen).await?;
+                let stop = asked_to_stop()?;
                 println!("{}", json!({ "listening": listener.local_addr()? }));
-                store::serve(&options.dir, listener, asked_to_stop()).await?;
+                store::serve(&options.dir, listener, stop).await?;
             }
             Async::Load(options) => {
-                load::run(&options, asked_to_stop()).await?;
+                load::run(&options, asked_to_stop()?).await?;
             }
         }
         Ok(())

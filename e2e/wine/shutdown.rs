@@ -2,15 +2,17 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Resolves at the first SIGTERM or SIGINT. If no handler can be set it never resolves, which leaves
-/// the signal its default effect.
-pub async fn asked_to_stop() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+/// Listens from the call on; resolves at the first SIGTERM or SIGINT. Call it before saying that the process is there:
+/// a signal before the call ends the process as if nobody had asked.
+///
+/// # Errors
+/// If no handler can be set.
+pub fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }
