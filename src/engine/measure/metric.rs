@@ -6,27 +6,48 @@ use serin_api::{
 use serin_judge::{
     CoarseEdges, Direction, ErrorInput, ErrorParams, ErrorTest, LatencyInput, LatencyParams, LatencyProfile,
     LatencyTest, MeanInput, MeanParams, MeanTest, Part, QualityInput, ScoreInput, ScoreParams, ScoreTest,
-    Test, ThresholdParams, ThresholdTest,
+    Test, ThresholdParams, ThresholdTest, Window, dispersion_prior,
 };
 
 use super::Samples;
 
-/// Clustering of errors before the analysis: none, as far as is known.
+/// Clustering of bad answers before the analysis: none, as far as is known.
 const UNKNOWN_DISPERSION: f64 = 1.0;
+
+/// What the stable version was like before the candidate had traffic.
+pub(super) struct Before {
+    /// Clustering of its errors.
+    dispersion: f64,
+    /// Its latencies.
+    profile: LatencyProfile,
+}
+
+impl Before {
+    /// From the samples before the analysis; without any it says nothing.
+    pub(super) fn read(samples: &Samples, before: &Window) -> Self {
+        let mut found = Self { dispersion: UNKNOWN_DISPERSION, profile: LatencyProfile::default() };
+        match samples {
+            Samples::Errors(a) => found.dispersion = dispersion_prior(&a.stable, before),
+            Samples::Latency(a) => found.profile = LatencyProfile::read(&a.stable, before),
+            _ => {}
+        }
+        found
+    }
+}
 
 /// The test and its data; an error for what the validation of a spec should have refused.
 pub(super) fn test<'a>(
     analysis: &Analysis,
     metric: &'a Metric,
     samples: &'a Samples,
-    profile: &'a LatencyProfile,
+    before: &'a Before,
 ) -> Result<Test<'a>, &'static str> {
     const NO_TEST: &str = "its parameters contradict each other";
     match (metric.kind(), samples) {
         (Some(MetricKind::ErrorRatio(e)), Samples::Errors(a)) => {
             let test = ErrorTest::new(error_params(analysis, e)).map_err(|_| NO_TEST)?;
             let input =
-                ErrorInput { canary: &a.canary, stable: &a.stable, dispersion_prior: UNKNOWN_DISPERSION };
+                ErrorInput { canary: &a.canary, stable: &a.stable, dispersion_prior: before.dispersion };
             Ok(Test::Errors(test, input))
         }
         (Some(MetricKind::Quality(q)), Samples::Quality(a)) => {
@@ -42,7 +63,10 @@ pub(super) fn test<'a>(
         }
         (Some(MetricKind::Latency(l)), Samples::Latency(a)) => {
             let test = LatencyTest::new(latency_params(analysis, l)).map_err(|_| NO_TEST)?;
-            Ok(Test::Latency(test, LatencyInput { canary: &a.canary, stable: &a.stable, profile }))
+            Ok(Test::Latency(
+                test,
+                LatencyInput { canary: &a.canary, stable: &a.stable, profile: &before.profile },
+            ))
         }
         (Some(MetricKind::MeanLatency(l)), Samples::Mean(a)) => {
             let params = MeanParams {

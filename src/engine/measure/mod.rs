@@ -9,8 +9,7 @@ mod traffic;
 use chrono::{DateTime, Duration, Utc};
 use serin_api::{Metric, MetricEvidence, ModelDeploymentSpec, WeightRecord};
 use serin_judge::{
-    GaugePod, HistogramPod, LatencyProfile, MeanPod, PodCounters, QualityPod, State, WarmUp, Window,
-    judge_all,
+    GaugePod, HistogramPod, MeanPod, PodCounters, QualityPod, State, WarmUp, Window, judge_all,
 };
 
 pub use curve::{MetricPoint, Point, curve};
@@ -120,7 +119,8 @@ pub struct Judgement {
     pub misrouted: Option<String>,
 }
 
-/// How far back the stable version's traffic is looked at for the first weight, in blocks of evidence.
+/// How far back the stable version's traffic is looked at, for the first weight and for what is usual, in blocks of
+/// evidence.
 const BASELINE_BLOCKS: i32 = 20;
 /// Longest window that one reading covers beyond the horizon, in seconds: a candidate held for a day is judged on its
 /// last horizon, not on megabytes.
@@ -149,8 +149,8 @@ pub fn comparison(
     // Whole intervals, so that the grid of blocks stays where it was.
     let skipped = if late > 0 { (late + interval - 1) / interval * interval } else { 0 };
     let origin = since + Duration::seconds(skipped);
-    // One interval before the start, and a little more, gives every counter its baseline.
-    let from = origin - Duration::seconds(2 * interval);
+    // What the stable version was like before; and one interval more, and a little, gives every counter its baseline.
+    let from = origin - Duration::seconds((i64::from(BASELINE_BLOCKS) + 2) * interval);
     let metrics = analysis.metrics.clone();
     Measurement { candidate: Some(candidate), stable, from, origin, metrics, weights: Vec::new() }
 }
@@ -228,11 +228,12 @@ fn look<'a>(
     warm: &[Samples],
     now: DateTime<Utc>,
 ) -> Look<'a> {
-    // The first ticks are learned from instead.
-    let no_history = LatencyProfile::default();
+    let before = before(spec, m);
+    let known: Vec<metric::Before> =
+        warm.iter().map(|samples| metric::Before::read(samples, &before)).collect();
     let (mut names, mut tests, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
-    for (metric, samples) in m.metrics.iter().zip(warm) {
-        match metric::test(&spec.rollout.analysis, metric, samples, &no_history) {
+    for ((metric, samples), known) in m.metrics.iter().zip(warm).zip(&known) {
+        match metric::test(&spec.rollout.analysis, metric, samples, known) {
             Ok(test) => {
                 tests.push(serin_judge::Metric { name: &metric.name, weight: 1.0, test });
                 names.push(metric.name.as_str());
@@ -241,6 +242,13 @@ fn look<'a>(
         }
     }
     Look { names, unusable, found: judge_all(&tests, &window(spec, m, now)) }
+}
+
+/// The time before the first traffic, as far as it was read.
+fn before(spec: &ModelDeploymentSpec, m: &Measurement) -> Window {
+    let interval_ms = i64::from(spec.rollout.analysis.interval_seconds) * 1000;
+    let (from, until) = (m.from.timestamp_millis(), m.origin.timestamp_millis());
+    Window::new(from + 2 * interval_ms, interval_ms, until)
 }
 
 fn window(spec: &ModelDeploymentSpec, m: &Measurement, now: DateTime<Utc>) -> Window {

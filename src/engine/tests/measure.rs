@@ -181,3 +181,65 @@ fn several_metrics_are_judged_together() {
     assert!(found.summary.starts_with("slow: "), "{}", found.summary);
     assert_ne!(found.evidence[0].verdict, Verdict::Fail, "errors are not to blame");
 }
+
+/// The same samples, of which those of before the first traffic are kept or not.
+fn since(samples: Vec<Sample>, first: i64) -> Vec<Sample> {
+    samples.into_iter().filter(|s| s.at_ms >= (START + first) * 1000).collect()
+}
+
+/// A counter from 22 scrapes before the first traffic on.
+fn counted_from(first: i64, value: impl Fn(f64) -> f64) -> Vec<Sample> {
+    let all = (-22..=LASTS / INTERVAL)
+        .map(|n| Sample { at_ms: (START + n * INTERVAL) * 1000, value: value((n + 22) as f64).floor() });
+    since(all.collect(), first)
+}
+
+#[test]
+fn latencies_of_before_need_not_be_learned() {
+    let pod = |name: &str, mean: f64, first: i64| {
+        let edges = [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, f64::INFINITY];
+        let buckets = edges
+            .map(|le| Bucket { le, samples: counted_from(first, |n| 24.0 * n * (1.0 - (-le / mean).exp())) });
+        let histograms = vec![Histogram { buckets: buckets.into() }];
+        HistogramPod { pod: name.into(), histograms, ..HistogramPod::default() }
+    };
+    let spec = spec(&json!([{"name": "it", "latency": {}}]));
+    let now = at(START + 12 * INTERVAL);
+    let m = comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now);
+    let judged = |first: i64| {
+        let stable = vec![pod("s1", 0.04, first), pod("s2", 0.04, first)];
+        let slow = Samples::Latency(Arms { canary: vec![pod("c", 0.09, -2 * INTERVAL)], stable });
+        let found = judge(&spec, &m, &[slow], now);
+        found.evidence[0].log10_e.parse::<f64>().unwrap()
+    };
+    let (without, with) = (judged(-2 * INTERVAL), judged(-22 * INTERVAL));
+    assert!(with > without + 0.5, "{without}, and with what was before {with}");
+}
+
+#[test]
+fn errors_that_came_in_bursts_before_are_no_surprise_now() {
+    // Every eighth scrape of the stable version's pods has forty errors at once, in turn.
+    let pod = |name: &str, first: i64, bursts: f64, offset: f64| {
+        let errors = move |n: f64| 40.0 * ((n + offset) / bursts).floor();
+        let series = vec![
+            Series { error: true, samples: counted_from(first, errors) },
+            Series { error: false, samples: counted_from(first, |n| 600.0 * n) },
+        ];
+        PodCounters { pod: name.into(), series, ..PodCounters::default() }
+    };
+    let spec = spec(&json!([{"name": "it", "errorRatio": {}}]));
+    let now = at(START + 12 * INTERVAL);
+    let m = comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now);
+    let judged = |first: i64| {
+        let stable = vec![pod("s1", first, 8.0, 0.0), pod("s2", first, 8.0, 4.0)];
+        let canary = vec![pod("c", -2 * INTERVAL, 2.0, 0.0)];
+        let found = judge(&spec, &m, &[Samples::Errors(Arms { canary, stable })], now);
+        found.evidence[0].log10_e.parse::<f64>().unwrap()
+    };
+    assert!(
+        judged(-22 * INTERVAL) < judged(-2 * INTERVAL),
+        "{} {}",
+        judged(-22 * INTERVAL),
+        judged(-2 * INTERVAL)
+    );
+}
