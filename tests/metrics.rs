@@ -178,7 +178,9 @@ async fn gauge_over_its_bound_rolls_back() {
     let memory = serde_json::json!({
         "name": "memory", "threshold": {"gauge": {"series": "process_resident_memory_bytes"}, "max": "2Gi"},
     });
-    wanted.spec.rollout.analysis.metrics.push(serde_json::from_value(memory).unwrap());
+    let mut metrics = wanted.spec.metrics().unwrap();
+    metrics.push(serde_json::from_value(memory).unwrap());
+    wanted.spec.rollout.analysis.metrics = Some(metrics);
     world.canary(&wanted).await;
     let model = world.until_model(NAME, "v2 is rejected", 30, |m| m.rejected("v2")).await;
     let message = model.status.unwrap().last_failed.unwrap().message;
@@ -189,7 +191,7 @@ async fn gauge_over_its_bound_rolls_back() {
 /// A canary with this metric and no other, at the first of its steps.
 fn judged_by(metric: &serde_json::Value) -> serin_api::ModelDeployment {
     let mut wanted = wine("v2").steps(&[(20, 1), (50, 1)]);
-    wanted.spec.rollout.analysis.metrics = vec![serde_json::from_value(metric.clone()).unwrap()];
+    wanted.spec.rollout.analysis.metrics = Some(vec![serde_json::from_value(metric.clone()).unwrap()]);
     wanted
 }
 

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod model;
 pub mod model_deployment;
 pub mod model_version;
+pub mod preset;
 pub mod quantity;
 pub mod reason;
 pub mod rollout;
@@ -25,8 +26,8 @@ pub mod validate;
 pub use crds::{crd_files, crds, crds_yaml};
 pub use evaluation::{Direction, Evaluation, Gate, GateMetric, GateSlice, Level, WhenNoChampion};
 pub use metrics::{
-    Analysis, Better, Counter, ErrorRatio, Gauge, Histogram, Kind as MetricKind, Latency, MeanLatency,
-    Metric, Quality, RequestCounter, Score, Sum, Threshold,
+    Analysis, Better, Counter, ErrorRatio, Except, Failures, Gauge, Histogram, Kind as MetricKind, Latency,
+    MeanLatency, Metric, Quality, RequestCounter, Score, Sum, Threshold, Unit,
 };
 pub use model::{Artifact, Digest, Layout, Location, ModelSource, ResolvedModel};
 pub use model_deployment::{Availability, ModelDeployment, ModelDeploymentSpec};
@@ -34,6 +35,7 @@ pub use model_version::{
     BaseInput, Build, BuildRun, Inputs, LiveOutcome, ModelFiles, ModelVersion, ModelVersionSpec,
     ModelVersionStatus, Origin, Replay, ReplayOutcome, Role, Serving,
 };
+pub use preset::Preset;
 pub use reason::Reason;
 pub use rollout::{BlueGreen, OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};

@@ -4,7 +4,14 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelDeploymentStatus, model::ModelSource, rollout::Rollout, server::Server, traffic::Traffic};
+use crate::{
+    ModelDeploymentStatus,
+    metrics::{self, Metric},
+    model::ModelSource,
+    rollout::Rollout,
+    server::Server,
+    traffic::Traffic,
+};
 
 /// What the user wants served. The spec belongs to the user (and to Git): Serin never writes it.
 #[allow(clippy::duplicated_attributes, reason = "each printer column is an attribute of its own")]
@@ -67,6 +74,16 @@ pub struct ModelDeploymentSpec {
     /// Readiness and draining.
     #[serde(default)]
     pub availability: Availability,
+}
+
+impl ModelDeploymentSpec {
+    /// What is measured, every series named: by the spec, or by the server's preset.
+    ///
+    /// # Errors
+    /// One line that says what to change, where the preset has nothing to offer.
+    pub fn metrics(&self) -> Result<Vec<Metric>, String> {
+        metrics::filled(self.server.preset, self.rollout.analysis.metrics.as_deref())
+    }
 }
 
 fn one() -> i32 {

@@ -20,6 +20,8 @@ pub enum Reason {
     NoData,
     /// The candidate does not get the share of the requests that its weight says; the weight is held.
     TrafficMismatch,
+    /// No pod of the stable version exports a series that a metric is read from.
+    MissingSeries,
     /// Prometheus cannot be asked; the weight is held.
     MetricsUnavailable,
     /// The horizon passed without a verdict; a person decides.
@@ -150,6 +152,7 @@ impl Reason {
             Self::WeightPending => "WeightPending",
             Self::Analyzing => "Analyzing",
             Self::NoData => "NoData",
+            Self::MissingSeries => "MissingSeries",
             Self::MetricsUnavailable => "MetricsUnavailable",
             Self::TrafficMismatch => "TrafficMismatch",
             Self::HorizonReached => "HorizonReached",

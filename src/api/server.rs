@@ -7,14 +7,22 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::preset::{Preset, Profile};
+
 /// The model server. The model file is at `$SERIN_MODEL_PATH` (`/mnt/models/model`) when the container starts.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.env) || !self.env.exists(e, e.name.startsWith('SERIN_'))")
         .message("env names that start with SERIN_ are reserved").field_path(".env"),
+    validation = Rule::new("!has(self.preset) || !has(self.ports) || !has(self.ports.metrics) || (self.preset in ['Triton', 'TorchServe', 'MLServer', 'RayServe'] ? !has(self.ports.http) || self.ports.metrics != self.ports.http : has(self.ports.http) && self.ports.metrics == self.ports.http)")
+        .message("ports.metrics contradicts the preset: Triton, TorchServe, MLServer and RayServe have a port for metrics, the others have them on the http port").field_path(".ports"),
 )]
 pub struct Server {
+    /// The program in the image, if it is a known one: sets ports, probes, draining and what is measured, wherever the
+    /// spec says nothing else. See docs/presets.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// Image reference; name it by digest to make a rollout reproducible.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][!-~]*$"))]
     pub image: String,
@@ -34,12 +42,12 @@ pub struct Server {
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvVar>,
     /// Ports of the container.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Ports::is_empty")]
     pub ports: Ports,
     /// CPU, memory and devices.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     pub resources: Resources,
-    /// Probes; without any, readiness is an HTTP GET of `/readyz` on the http port.
+    /// Probes; without any, the preset's, or readiness is an HTTP GET of `/readyz` on the http port.
     #[serde(default, skip_serializing_if = "Probes::is_empty")]
     pub probes: Probes,
     /// ServiceAccount of the pods; without it the namespace's default, with no token mounted.
@@ -107,32 +115,87 @@ pub struct KeyRef {
 }
 
 /// Ports of the server's container.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Ports {
-    /// Where requests go; the Services and the route lead here. Default 8080.
-    #[serde(default = "http_port")]
+    /// Where requests go; the Services and the route lead here. Default 8080, or the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
-    pub http: i32,
-    /// Where Prometheus scrapes; the http port if absent.
+    pub http: Option<i32>,
+    /// Where Prometheus scrapes; the http port, or the preset's, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub metrics: Option<i32>,
-    /// Path that Prometheus scrapes. Default `/metrics`.
-    #[serde(default = "metrics_path")]
+    /// Path that Prometheus scrapes. Default `/metrics`, or the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^/[!-~]*$"))]
-    pub metrics_path: String,
+    pub metrics_path: Option<String>,
+}
+impl Ports {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
-fn http_port() -> i32 {
-    8080
-}
-fn metrics_path() -> String {
-    "/metrics".to_owned()
-}
-impl Default for Ports {
-    fn default() -> Self {
-        Self { http: http_port(), metrics: None, metrics_path: metrics_path() }
+impl Server {
+    /// What its preset says.
+    fn profile(&self) -> Option<&'static Profile> {
+        self.preset.map(Preset::profile)
+    }
+    /// Port of the requests.
+    pub fn http_port(&self) -> i32 {
+        self.ports.http.or(self.profile().map(|p| p.http)).unwrap_or(8080)
+    }
+    /// Port that Prometheus scrapes.
+    pub fn metrics_port(&self) -> i32 {
+        let preset = self.profile().and_then(|p| p.metrics);
+        self.ports.metrics.or(preset).unwrap_or_else(|| self.http_port())
+    }
+    /// Path that Prometheus scrapes.
+    pub fn metrics_path(&self) -> &str {
+        let preset = self.profile().map(|p| p.metrics_path);
+        self.ports.metrics_path.as_deref().or(preset).unwrap_or("/metrics")
+    }
+    /// Without a preset: names the ports that a spec leaves out, so that it does not matter whether it names them. A
+    /// preset's are left out, as another version of Serin may know better ones.
+    pub fn name_ports(&mut self) {
+        if self.preset.is_none() {
+            self.ports = Ports {
+                http: Some(self.http_port()),
+                metrics: self.ports.metrics,
+                metrics_path: Some(self.metrics_path().to_owned()),
+            };
+        }
+    }
+    /// Probes: the spec's, else the preset's; without either, readiness at `/readyz`.
+    pub fn probes(&self) -> Probes {
+        let Probes { readiness, liveness, startup } = self.probes.clone();
+        let Some(profile) = self.profile() else {
+            let none = readiness.is_none() && liveness.is_none() && startup.is_none();
+            return Probes {
+                readiness: readiness.or_else(|| none.then(|| Probe::at("/readyz"))),
+                liveness,
+                startup,
+            };
+        };
+        Probes {
+            readiness: Some(readiness.unwrap_or_else(|| Probe::at(profile.readiness))),
+            liveness: Some(liveness.unwrap_or_else(|| Probe {
+                period_seconds: 10,
+                timeout_seconds: 5,
+                failure_threshold: 6,
+                ..Probe::at(profile.liveness)
+            })),
+            // Until it has started nothing asks whether it is alive: a large model takes its time to load, which
+            // `progressDeadlineSeconds` bounds.
+            startup: Some(
+                startup.unwrap_or_else(|| Probe { failure_threshold: 3600, ..Probe::at(profile.readiness) }),
+            ),
+        }
+    }
+    /// Whether the program, told to end, breaks off what it has begun; its pods then wait first.
+    pub fn breaks_off(&self) -> bool {
+        self.profile().is_some_and(|p| p.breaks_off)
     }
 }
 
@@ -209,6 +272,16 @@ pub struct Probe {
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 3600))]
     pub failure_threshold: i32,
+}
+impl Probe {
+    fn at(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            period_seconds: two(),
+            timeout_seconds: one(),
+            failure_threshold: three(),
+        }
+    }
 }
 fn one() -> i32 {
     1

@@ -70,15 +70,25 @@ pub fn is_working(status: &ModelDeploymentStatus, generation: Option<i64>) -> bo
         && !conditions::is_true(all, Type::Stalled)
 }
 
+/// Why the analysis cannot read what it needs.
+#[derive(Clone, Copy, Debug)]
+pub enum Unread<'a> {
+    /// Prometheus cannot be asked, or has nothing that could be judged.
+    Unavailable(&'a str),
+    /// It has no such series.
+    Missing(&'a str),
+}
+
 /// MetricsAvailable: whether the analysis can read what it needs.
-pub fn metrics(status: &mut ModelDeploymentStatus, input: &Input<'_>, read: Result<(), String>) {
+pub fn metrics(status: &mut ModelDeploymentStatus, input: &Input<'_>, read: Result<(), Unread<'_>>) {
     let (state, reason, message) = match read {
         Ok(()) => (State::True, Reason::MetricsRead, String::new()),
-        Err(why) => (State::False, Reason::MetricsUnavailable, why),
+        Err(Unread::Unavailable(why)) => (State::False, Reason::MetricsUnavailable, why.to_owned()),
+        Err(Unread::Missing(which)) => (State::False, Reason::MissingSeries, which.to_owned()),
     };
     // The message of a silence changes with every error text; only the transition is worth a write.
     if conditions::get(&status.conditions, Type::MetricsAvailable)
-        .is_some_and(|c| (c.status == "True") == (state == State::True) && c.status != "Unknown")
+        .is_some_and(|c| c.reason == reason.as_str() && c.status != "Unknown")
     {
         return;
     }

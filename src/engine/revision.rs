@@ -29,6 +29,7 @@ impl Revision {
         let mut hashed = content.clone();
         // A word for people; renaming a version must not restart GPU pods.
         hashed.model.version = None;
+        hashed.server.name_ports();
         let id = format!("{PREFIX}{}", short(&[text(&hashed).as_bytes()]));
         Self { id, spec: content }
     }

@@ -206,7 +206,7 @@ pub async fn reading(ctx: &Context, object: &Object<'_>, world: &World) -> Readi
     match read {
         Err(e) => Reading::Unavailable(e.to_string()),
         Ok(samples) if wanted.candidate.is_none() => {
-            measure::first_rung(&object.md.spec, &wanted, &samples, object.now)
+            measure::read_baseline(&object.md.spec, &wanted, &samples, object.now)
         }
         Ok(samples) => Reading::Judged(measure::judge(&object.md.spec, &wanted, &samples, object.now)),
     }

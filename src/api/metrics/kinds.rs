@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::series::{Counter, Gauge, Histogram, RequestCounter, Sum};
+use super::series::{Counter, Failures, Gauge, Histogram, RequestCounter, Sum};
 
 /// The error test: is the candidate's error rate more than `maxRatioPercent` of the stable's?
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,10 @@ use super::series::{Counter, Gauge, Histogram, RequestCounter, Sum};
 #[x_kube(
     validation = Rule::new("self.unacceptableRatioPercent > self.maxRatioPercent")
         .message("unacceptableRatioPercent must be above maxRatioPercent").field_path(".unacceptableRatioPercent"),
+    validation = Rule::new("!has(self.requests) || !has(self.failures)")
+        .message("errorRatio has at most one of requests, failures"),
+    validation = Rule::new("!has(self.failures) || [has(self.failures.failed), has(self.failures.succeeded), has(self.failures.all)].filter(x, x).size() == 2")
+        .message("failures has exactly two of failed, succeeded, all").field_path(".failures"),
 )]
 pub struct ErrorRatio {
     /// Tolerated: never rolled back for less. Percent of the stable's error rate, default 125.
@@ -27,9 +31,13 @@ pub struct ErrorRatio {
     #[serde(default = "slo")]
     #[schemars(range(min = 0, max = 500))]
     pub slo_error_permille: i32,
-    /// The counter that the server exports.
-    #[serde(default)]
-    pub requests: RequestCounter,
+    /// The counter that the server exports, with the status code as a label. Default: what the server's preset says, else
+    /// `http_requests_total`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestCounter>,
+    /// Instead of `requests`, where no label tells how a request ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<Failures>,
 }
 fn max_ratio() -> i32 {
     125
@@ -46,7 +54,8 @@ impl Default for ErrorRatio {
             max_ratio_percent: max_ratio(),
             unacceptable_ratio_percent: unacceptable_ratio(),
             slo_error_permille: slo(),
-            requests: RequestCounter::default(),
+            requests: None,
+            failures: None,
         }
     }
 }
@@ -68,9 +77,10 @@ pub struct Latency {
     #[serde(default = "unacceptable_increase")]
     #[schemars(range(min = 2, max = 10000))]
     pub unacceptable_increase_percent: i32,
-    /// The histogram that the server exports.
-    #[serde(default)]
-    pub histogram: Histogram,
+    /// The histogram that the server exports. Default: what the server's preset says, else
+    /// `http_request_duration_seconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<Histogram>,
 }
 fn max_increase() -> i32 {
     20
@@ -83,7 +93,7 @@ impl Default for Latency {
         Self {
             max_increase_percent: max_increase(),
             unacceptable_increase_percent: unacceptable_increase(),
-            histogram: Histogram::default(),
+            histogram: None,
         }
     }
 }
@@ -104,8 +114,18 @@ pub struct MeanLatency {
     #[serde(default = "unacceptable_increase")]
     #[schemars(range(min = 2, max = 10000))]
     pub unacceptable_increase_percent: i32,
-    /// The sum and the count that the server exports.
-    pub sum: Sum,
+    /// The sum and the count that the server exports. Default: what the server's preset says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<Sum>,
+}
+impl Default for MeanLatency {
+    fn default() -> Self {
+        Self {
+            max_increase_percent: max_increase(),
+            unacceptable_increase_percent: unacceptable_increase(),
+            sum: None,
+        }
+    }
 }
 
 /// The error test on two counters, of which one counts a part of what the other counts.

@@ -2,13 +2,15 @@
 //! pattern here and quoted when a query is built. There is no query language in this API.
 
 mod kinds;
+mod preset;
 mod series;
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 pub use kinds::{Better, ErrorRatio, Latency, MeanLatency, Quality, Score, Threshold};
-pub use series::{Counter, Gauge, Histogram, RequestCounter, Sum};
+pub use preset::filled;
+pub use series::{Counter, Except, Failures, Gauge, Histogram, Pair, RequestCounter, Sum, Unit};
 
 use crate::rollout::{OnHorizon, OnNoData};
 
@@ -20,10 +22,11 @@ use crate::rollout::{OnHorizon, OnNoData};
         .message("metrics needs one that compares both versions: a threshold alone cannot promote").field_path(".metrics"),
 )]
 pub struct Analysis {
-    /// 1 to 8 metrics; all must pass for a promotion. Default: one `errorRatio` over `http_requests_total`.
-    #[serde(default = "default_metrics")]
+    /// 1 to 8 metrics; all must pass for a promotion. Default: the errors and the latency of the server's preset, without
+    /// a preset one `errorRatio` over `http_requests_total`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub metrics: Vec<Metric>,
+    pub metrics: Option<Vec<Metric>>,
     /// Length of one block of evidence in seconds; at least the scrape interval. Default 15.
     #[serde(default = "interval")]
     #[schemars(range(min = 1, max = 300))]
@@ -67,14 +70,11 @@ fn horizon() -> i32 {
 fn no_data_timeout() -> i32 {
     600
 }
-fn default_metrics() -> Vec<Metric> {
-    vec![Metric { name: "errors".to_owned(), error_ratio: Some(ErrorRatio::default()), ..Metric::default() }]
-}
 
 impl Default for Analysis {
     fn default() -> Self {
         Self {
-            metrics: default_metrics(),
+            metrics: None,
             interval_seconds: interval(),
             false_rollback_budget_permille: rollback_budget(),
             false_promotion_budget_permille: promotion_budget(),
@@ -132,6 +132,33 @@ pub enum Kind<'a> {
     Score(&'a Score),
     /// See [`Metric::threshold`].
     Threshold(&'a Threshold),
+}
+
+impl Kind<'_> {
+    /// Whole names of the series that it is read from. The first is there as soon as there was any traffic.
+    pub fn series(self) -> Vec<String> {
+        match self {
+            Self::ErrorRatio(ErrorRatio { failures: Some(failures), .. }) => match failures.pair() {
+                Some(
+                    Pair::Apart { failed: other, succeeded: first }
+                    | Pair::Failed { all: first, failed: other }
+                    | Pair::Succeeded { all: first, succeeded: other },
+                ) => vec![first.series.clone(), other.series.clone()],
+                None => Vec::new(),
+            },
+            Self::ErrorRatio(e) => vec![e.requests.clone().unwrap_or_default().series],
+            Self::Latency(l) => vec![format!("{}_bucket", l.histogram.clone().unwrap_or_default().series)],
+            Self::MeanLatency(l) => {
+                l.sum.as_ref().map(Sum::names).map(|(sum, count)| vec![count, sum]).unwrap_or_default()
+            }
+            Self::Quality(q) => {
+                let part = q.bad.iter().chain(&q.good).map(|part| part.series.clone());
+                [q.all.series.clone()].into_iter().chain(part).collect()
+            }
+            Self::Score(s) => vec![s.gauge.series.clone()],
+            Self::Threshold(t) => vec![t.gauge.series.clone()],
+        }
+    }
 }
 
 impl Metric {

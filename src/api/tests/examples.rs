@@ -37,7 +37,7 @@ fn the_smallest_example_gets_its_defaults() {
     assert_eq!(typed.spec.traffic, Traffic::default());
     assert_eq!(typed.spec.rollout, Rollout::default());
     assert_eq!(typed.spec.availability.drain_seconds, 30);
-    assert_eq!(typed.spec.server.ports.http, 8080);
+    assert_eq!(typed.spec.server.http_port(), 8080);
 }
 
 #[test]

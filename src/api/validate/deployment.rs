@@ -41,8 +41,21 @@ fn server(server: &Server) -> Result<(), String> {
         return Err("server.image must name an image".to_owned());
     }
     env("server.env", &server.env, |name| name.starts_with("SERIN_"))?;
-    range("server.ports.http", server.ports.http, 1, 65535)?;
-    range("server.ports.metrics", server.ports.metrics.unwrap_or(1), 1, 65535)
+    range("server.ports.http", server.ports.http.unwrap_or(1), 1, 65535)?;
+    range("server.ports.metrics", server.ports.metrics.unwrap_or(1), 1, 65535)?;
+    let Some(preset) = server.preset else { return Ok(()) };
+    let (http, metrics) = (server.http_port(), server.metrics_port());
+    match preset.profile().metrics {
+        None if http != metrics => Err(format!(
+            "server.ports.metrics {metrics} contradicts the preset {}, which has its metrics on the http port, {http}",
+            preset.name()
+        )),
+        Some(own) if http == metrics => Err(format!(
+            "server.ports: http and metrics are both {http}, and the preset {} has a port for metrics, by default {own}",
+            preset.name()
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
@@ -83,7 +96,7 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
     range("rollout.analysis.falseRollbackBudgetPermille", rollback, 1, 100)?;
     let promotion = analysis.false_promotion_budget_permille;
     range("rollout.analysis.falsePromotionBudgetPermille", promotion, 1, 200)?;
-    let metrics = &spec.rollout.analysis.metrics;
+    let metrics = spec.metrics().map_err(|why| format!("rollout.analysis.metrics: {why}"))?;
     if metrics.is_empty() {
         return Err("rollout.analysis.metrics must hold at least one metric".to_owned());
     }

@@ -1,9 +1,12 @@
 //! A metric of an analysis.
 
 use super::common::range;
-use crate::{ErrorRatio, Metric, MetricKind, Quality, Score, Threshold, quantity};
+use crate::{
+    Counter, ErrorRatio, Except, Failures, Metric, MetricKind, Quality, RequestCounter, Score, Threshold,
+    metrics::Pair, quantity,
+};
 
-/// Checks one.
+/// Checks one whose series are all named.
 pub(super) fn check(m: &Metric) -> Result<(), String> {
     let kinds = "errorRatio, latency, meanLatency, quality, score, threshold";
     let kind = m.kind().ok_or(format!("must have exactly one of {kinds}"));
@@ -11,11 +14,20 @@ pub(super) fn check(m: &Metric) -> Result<(), String> {
         MetricKind::ErrorRatio(e) => error_ratio(e),
         MetricKind::Latency(l) => {
             increases(l.max_increase_percent, l.unacceptable_increase_percent)?;
-            series(&l.histogram.series)
+            let histogram = l.histogram.as_ref().ok_or("latency.histogram must be named")?;
+            series(&histogram.series)?;
+            except(&histogram.except)
         }
         MetricKind::MeanLatency(l) => {
             increases(l.max_increase_percent, l.unacceptable_increase_percent)?;
-            series(&l.sum.series)
+            let sum = l.sum.as_ref().ok_or("meanLatency.sum must be named")?;
+            let (total, count) = sum.names();
+            if total == count {
+                return Err("the sum and its count are the same series".to_owned());
+            }
+            series(&total)?;
+            series(&count)?;
+            except(&sum.except)
         }
         MetricKind::Quality(q) => quality(q),
         MetricKind::Score(s) => score(s),
@@ -27,25 +39,67 @@ pub(super) fn check(m: &Metric) -> Result<(), String> {
 fn error_ratio(e: &ErrorRatio) -> Result<(), String> {
     ratios(e.max_ratio_percent, e.unacceptable_ratio_percent)?;
     range("sloErrorPermille", e.slo_error_permille, 0, 500)?;
-    if let Some(code) = e.requests.error_codes.iter().find(|c| !code_pattern(c)) {
-        return Err(format!("{code:?} is neither a status code nor a class such as 5xx"));
+    match (&e.requests, &e.failures) {
+        (Some(requests), None) => by_code(requests),
+        (None, Some(failures)) => apart(failures),
+        _ => Err("errorRatio has at most one of requests, failures".to_owned()),
     }
-    if e.requests.error_codes.is_empty() {
+}
+
+fn by_code(requests: &RequestCounter) -> Result<(), String> {
+    if let Some(code) = requests.error_codes.iter().find(|c| !code_pattern(c)) {
+        return Err(format!(
+            "{code:?} is neither a status code nor a class such as 5xx, nor a word such as INTERNAL"
+        ));
+    }
+    if requests.error_codes.is_empty() {
         return Err("errorCodes must hold at least one code".to_owned());
     }
-    series(&e.requests.series)?;
-    label(&e.requests.code_label)
+    series(&requests.series)?;
+    label(&requests.code_label)?;
+    except(&requests.except)
+}
+
+fn apart(failures: &Failures) -> Result<(), String> {
+    let Some(
+        Pair::Apart { failed: one, succeeded: other }
+        | Pair::Failed { all: one, failed: other }
+        | Pair::Succeeded { all: one, succeeded: other },
+    ) = failures.pair()
+    else {
+        return Err("failures has exactly two of failed, succeeded, all".to_owned());
+    };
+    if one == other {
+        return Err("failures: both are the same series".to_owned());
+    }
+    counter(one)?;
+    counter(other)
+}
+
+fn counter(c: &Counter) -> Result<(), String> {
+    series(&c.series)?;
+    except(&c.except)
+}
+
+fn except(all: &[Except]) -> Result<(), String> {
+    for one in all {
+        label(&one.label)?;
+        if one.values.is_empty() {
+            return Err(format!("except: {} has no values", one.label));
+        }
+    }
+    Ok(())
 }
 
 fn quality(q: &Quality) -> Result<(), String> {
     ratios(q.max_ratio_percent, q.unacceptable_ratio_percent)?;
     range("sloBadPermille", q.slo_bad_permille, 0, 500)?;
-    series(&q.all.series)?;
+    counter(&q.all)?;
     match (&q.bad, &q.good) {
         (Some(part), None) | (None, Some(part)) if part.series == q.all.series => {
             Err("all and its part are the same series".to_owned())
         }
-        (Some(part), None) | (None, Some(part)) => series(&part.series),
+        (Some(part), None) | (None, Some(part)) => counter(part),
         _ => Err("quality has exactly one of bad, good".to_owned()),
     }
 }
@@ -118,9 +172,10 @@ fn label(s: &str) -> Result<(), String> {
     }
 }
 
-/// `500` or `5xx`.
+/// `500`, `5xx` or `INTERNAL`.
 fn code_pattern(s: &str) -> bool {
     match s.as_bytes() {
+        [b'A'..=b'Z', rest @ ..] => rest.iter().all(|b| b.is_ascii_uppercase() || *b == b'_'),
         [b'1'..=b'5', rest @ ..] => rest == b"xx" || (rest.len() == 2 && rest.iter().all(u8::is_ascii_digit)),
         _ => false,
     }

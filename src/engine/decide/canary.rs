@@ -11,7 +11,8 @@ use super::{Draft, retreat, start};
 use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
-    ramp, report,
+    ramp,
+    report::{self, Unread},
 };
 
 /// What the reading allows.
@@ -82,7 +83,7 @@ fn assess(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> Option<Allowed> 
         Reading::Judged(j) => assess_judgement(d, stable, c, j),
         Reading::Unavailable(why) => {
             d.status.verdict = Some(Verdict::ProviderError);
-            report::metrics(&mut d.status, d.input, Err(why.clone()));
+            report::metrics(&mut d.status, d.input, Err(Unread::Unavailable(why)));
             no_data(d, stable, c, Reason::MetricsUnavailable, why)
         }
         Reading::NotAsked | Reading::Baseline { .. } => Some(Allowed::Hold),
@@ -112,7 +113,9 @@ fn assess_judgement(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, j: &Judge
                 return Some(Allowed::Hold);
             }
             d.status.verdict = Some(Verdict::NoData);
-            report::metrics(&mut d.status, d.input, Err(j.summary.clone()));
+            let missing = j.missing.as_deref().map(Unread::Missing);
+            let unread = missing.unwrap_or(Unread::Unavailable(&j.summary));
+            report::metrics(&mut d.status, d.input, Err(unread));
             no_data(d, stable, c, Reason::NoData, &j.summary)
         }
         State::Pass | State::Undecided if j.misrouted.is_some() => {

@@ -9,7 +9,8 @@ use super::{Draft, canary, recreate, retreat};
 use crate::{
     measure::Reading,
     plan::{Entry, Journal, Weights},
-    ramp, report,
+    ramp,
+    report::{self, Unread},
     revision::Revision,
     world::PodTrouble,
 };
@@ -282,12 +283,12 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     });
     let first = match (d.input.reading, journaled.as_ref()) {
         (_, Some(t)) => t.weights.of(c.slot),
-        (Reading::Baseline { first_rung }, None) => *first_rung,
+        (Reading::Baseline { first_rung, .. }, None) => *first_rung,
         (Reading::Unavailable(why), None) => {
             d.all_to(stable);
             d.status.verdict = Some(Verdict::ProviderError);
             d.look_again_at_next_tick();
-            report::metrics(&mut d.status, d.input, Err(why.clone()));
+            report::metrics(&mut d.status, d.input, Err(Unread::Unavailable(why)));
             // What exactly went wrong stands in MetricsAvailable, once: the text may differ at each attempt.
             let message = format!("{} is ready but gets no traffic: Prometheus cannot be asked", c.version);
             return d.report(Reason::MetricsUnavailable, message);
@@ -307,8 +308,9 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         let message = format!("{} is ready; rollout.paused holds it before its first step", c.version);
         return d.report(Reason::Paused, message);
     }
-    if matches!(d.input.reading, Reading::Baseline { .. }) {
-        report::metrics(&mut d.status, d.input, Ok(()));
+    if let Reading::Baseline { missing, .. } = d.input.reading {
+        let read = missing.as_deref().map_or(Ok(()), |which| Err(Unread::Missing(which)));
+        report::metrics(&mut d.status, d.input, read);
     }
     let recorded = d.steps();
     let steps = if recorded.is_empty() { ramp::steps(&d.input.spec.rollout, first) } else { recorded };

@@ -59,11 +59,11 @@ pub fn curve(
 fn point(spec: &ModelDeploymentSpec, m: &Measurement, warm: &[Samples], at: DateTime<Utc>) -> Point {
     let look = look(spec, m, warm, at);
     let untested = look.found.state == State::Pass && !look.unusable.is_empty();
-    let metrics = look.names.iter().zip(&look.found.verdicts).map(|(name, found)| {
+    let metrics = look.tested.iter().zip(&look.found.verdicts).map(|(metric, found)| {
         let (candidate, stable) = evidence::values(found);
         let log10_e =
             Some(found.rollback_evidence_log10()).filter(|e| e.is_finite() && !evidence::is_bound(found));
-        MetricPoint { metric: (*name).to_owned(), log10_e, candidate, stable }
+        MetricPoint { metric: metric.name.clone(), log10_e, candidate, stable }
     });
     Point {
         at,

@@ -1,25 +1,26 @@
 //! What a test found, as a row of the status and as a line for people.
 
-use serin_api::{MetricEvidence, MetricKind, Verdict};
+use serin_api::{Metric, MetricEvidence, MetricKind, Unit, Verdict};
 use serin_judge::{
     ArmTotals, EdgeVerdict, ErrorVerdict, LatencyNoData, LatencyVerdict, MeanVerdict, MetricVerdict,
     NoDataReason, ScoreVerdict, State, ThresholdVerdict,
 };
 
 /// The row of one metric.
-pub(super) fn row(name: &str, state: State, found: &MetricVerdict) -> MetricEvidence {
+pub(super) fn row(metric: &Metric, state: State, found: &MetricVerdict) -> MetricEvidence {
+    let unit = time_unit(metric);
     let (estimate, samples, needed) = match found {
         MetricVerdict::Errors(v) => (ratio(v, state, "errors"), whole(v.canary.requests), v.requests_needed),
         MetricVerdict::Quality(v) => (ratio(v, state, "bad"), whole(v.canary.requests), v.requests_needed),
-        MetricVerdict::Latency(v) => (latency(v, state), whole(v.canary_requests), None),
-        MetricVerdict::Mean(v) => (mean(v, state), whole(v.canary_requests), None),
+        MetricVerdict::Latency(v) => (latency(v, state, unit), whole(v.canary_requests), None),
+        MetricVerdict::Mean(v) => (mean(v, state, unit), whole(v.canary_requests), None),
         MetricVerdict::Score(v) => (score(v, state), i64::try_from(v.blocks).unwrap_or(i64::MAX), None),
         MetricVerdict::Threshold(v) => (threshold(v), i64::try_from(v.ticks).unwrap_or(i64::MAX), None),
     };
     // A broken bound is beyond evidence; it has no number.
     let evidence = Some(found.rollback_evidence_log10()).filter(|e| e.is_finite()).unwrap_or(0.0);
     MetricEvidence {
-        metric: name.to_owned(),
+        metric: metric.name.clone(),
         verdict: verdict(state),
         log10_e: format!("{evidence:.2}"),
         estimate,
@@ -109,7 +110,28 @@ fn ratio(v: &ErrorVerdict, state: State, what: &str) -> String {
     }
 }
 
-fn latency(v: &LatencyVerdict, state: State) -> String {
+/// Unit of the times that a metric compares, where it says so.
+fn time_unit(metric: &Metric) -> Option<Unit> {
+    match metric.kind()? {
+        MetricKind::Latency(l) => Some(l.histogram.as_ref().map_or(Unit::Seconds, |h| h.unit)),
+        MetricKind::MeanLatency(l) => l.sum.as_ref().map(|sum| sum.unit),
+        _ => None,
+    }
+}
+
+/// A time for people: `250 ms`, `1.5 s`.
+fn time(unit: Option<Unit>, value: f64) -> String {
+    let Some(unit) = unit else { return value.to_string() };
+    let seconds = unit.seconds(value);
+    // Edges are short decimals; of a mean four digits are enough.
+    let digits = |value: f64| {
+        let text = format!("{value:.3}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    if seconds < 1.0 { format!("{} ms", digits(1000.0 * seconds)) } else { format!("{} s", digits(seconds)) }
+}
+
+fn latency(v: &LatencyVerdict, state: State, unit: Option<Unit>) -> String {
     let why = v.no_data.filter(|_| state == State::NoData).map(|why| match why {
         LatencyNoData::Data(why) => no_data(why),
         LatencyNoData::NoCommonEdge => "the two versions have no bucket edge in common",
@@ -121,18 +143,19 @@ fn latency(v: &LatencyVerdict, state: State) -> String {
         (None, Some(edge)) => format!(
             "{:.2} % slower than {}, stable {:.2} %",
             100.0 * edge.canary_share,
-            edge.le,
+            time(unit, edge.le),
             100.0 * edge.stable_share
         ),
         (None, None) => "no edge compared yet".to_owned(),
     }
 }
 
-fn mean(v: &MeanVerdict, state: State) -> String {
+fn mean(v: &MeanVerdict, state: State, unit: Option<Unit>) -> String {
     match (v.no_data, v.canary_mean, v.stable_mean) {
         (Some(why), ..) if state == State::NoData => no_data(why).to_owned(),
         (_, Some(canary), Some(stable)) if stable > 0.0 => {
-            format!("mean {canary:.4}, stable {stable:.4} ({:+.0} %)", 100.0 * (canary / stable - 1.0))
+            let change = 100.0 * (canary / stable - 1.0);
+            format!("mean {}, stable {} ({change:+.0} %)", time(unit, canary), time(unit, stable))
         }
         _ => "no block compared yet".to_owned(),
     }

@@ -1,15 +1,16 @@
 //! The judge's test of a metric as the spec has it.
 
 use serin_api::{
-    Analysis, Better, ErrorRatio, Latency, Metric, MetricKind, Quality, Score, Threshold, quantity,
+    Analysis, Better, ErrorRatio, Failures, Latency, Metric, MetricKind, Quality, Score, Threshold,
+    metrics::Pair, quantity,
 };
 use serin_judge::{
-    CoarseEdges, Direction, ErrorInput, ErrorParams, ErrorTest, LatencyInput, LatencyParams, LatencyProfile,
-    LatencyTest, MeanInput, MeanParams, MeanTest, Part, QualityInput, ScoreInput, ScoreParams, ScoreTest,
-    Test, ThresholdParams, ThresholdTest, Window, dispersion_prior,
+    CoarseEdges, Direction, ErrorInput, ErrorParams, ErrorTest, ErrorVerdict, LatencyInput, LatencyParams,
+    LatencyProfile, LatencyTest, MeanInput, MeanParams, MeanTest, Part, QualityInput, QualityPod, ScoreInput,
+    ScoreParams, ScoreTest, Test, ThresholdParams, ThresholdTest, Window, dispersion_prior, judge_quality,
 };
 
-use super::Samples;
+use super::{Arms, Samples};
 
 /// Clustering of bad answers before the analysis: none, as far as is known.
 const UNKNOWN_DISPERSION: f64 = 1.0;
@@ -50,16 +51,13 @@ pub(super) fn test<'a>(
                 ErrorInput { canary: &a.canary, stable: &a.stable, dispersion_prior: before.dispersion };
             Ok(Test::Errors(test, input))
         }
+        (Some(MetricKind::ErrorRatio(e)), Samples::Quality(a)) => {
+            let test = ErrorTest::new(error_params(analysis, e)).map_err(|_| NO_TEST)?;
+            Ok(Test::Quality(test, quality(a, part_of_requests(e))))
+        }
         (Some(MetricKind::Quality(q)), Samples::Quality(a)) => {
             let test = ErrorTest::new(quality_params(analysis, q)).map_err(|_| NO_TEST)?;
-            let part = if q.bad.is_some() { Part::Bad } else { Part::Good };
-            let input = QualityInput {
-                canary: &a.canary,
-                stable: &a.stable,
-                part,
-                dispersion_prior: UNKNOWN_DISPERSION,
-            };
-            Ok(Test::Quality(test, input))
+            Ok(Test::Quality(test, quality(a, if q.bad.is_some() { Part::Bad } else { Part::Good })))
         }
         (Some(MetricKind::Latency(l)), Samples::Latency(a)) => {
             let test = LatencyTest::new(latency_params(analysis, l)).map_err(|_| NO_TEST)?;
@@ -89,6 +87,43 @@ pub(super) fn test<'a>(
             Ok(Test::Threshold(test, pods))
         }
         _ => Err("it is not of one kind"),
+    }
+}
+
+fn quality(arms: &Arms<QualityPod>, part: Part) -> QualityInput<'_> {
+    QualityInput { canary: &arms.canary, stable: &arms.stable, part, dispersion_prior: UNKNOWN_DISPERSION }
+}
+
+/// Which part of all requests a server counts apart.
+fn part_of_requests(e: &ErrorRatio) -> Part {
+    match e.failures.as_ref().and_then(Failures::pair) {
+        Some(Pair::Succeeded { .. }) => Part::Good,
+        _ => Part::Bad,
+    }
+}
+
+/// The stable version alone. The judge wants two arms; its pods stand for both, and only the totals are read.
+pub(super) fn baseline(
+    test: &ErrorTest,
+    e: &ErrorRatio,
+    samples: &Samples,
+    window: &Window,
+) -> Option<ErrorVerdict> {
+    match samples {
+        Samples::Errors(Arms { stable, .. }) => {
+            let input = ErrorInput { canary: stable, stable, dispersion_prior: UNKNOWN_DISPERSION };
+            Some(test.judge(&input, window))
+        }
+        Samples::Quality(Arms { stable, .. }) => {
+            let input = QualityInput {
+                canary: stable,
+                stable,
+                part: part_of_requests(e),
+                dispersion_prior: UNKNOWN_DISPERSION,
+            };
+            Some(judge_quality(test, &input, window))
+        }
+        _ => None,
     }
 }
 

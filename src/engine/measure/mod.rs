@@ -4,6 +4,7 @@
 mod curve;
 mod evidence;
 mod metric;
+mod missing;
 mod traffic;
 
 use chrono::{DateTime, Duration, Utc};
@@ -97,6 +98,8 @@ pub enum Reading {
     Baseline {
         /// First rung.
         first_rung: i32,
+        /// Series that its pods do not export, in words.
+        missing: Option<String>,
     },
     /// Samples were read and judged.
     Judged(Judgement),
@@ -117,6 +120,8 @@ pub struct Judgement {
     pub summary: String,
     /// That the candidate does not get its share of the requests, with both shares.
     pub misrouted: Option<String>,
+    /// Series that the stable version's pods do not export, in words.
+    pub missing: Option<String>,
 }
 
 /// How far back the stable version's traffic is looked at, for the first weight and for what is usual, in blocks of
@@ -130,8 +135,7 @@ const BEYOND_HORIZON_SECONDS: i64 = 600;
 pub fn baseline(spec: &ModelDeploymentSpec, stable: String, now: DateTime<Utc>) -> Measurement {
     let analysis = &spec.rollout.analysis;
     let from = now - Duration::seconds(i64::from(BASELINE_BLOCKS * analysis.interval_seconds));
-    let metrics = analysis.metrics.iter().filter(|m| m.error_ratio.is_some()).take(1).cloned().collect();
-    Measurement { candidate: None, stable, from, origin: from, metrics, weights: Vec::new() }
+    Measurement { candidate: None, stable, from, origin: from, metrics: metrics(spec), weights: Vec::new() }
 }
 
 /// The measurement that compares both.
@@ -151,32 +155,51 @@ pub fn comparison(
     let origin = since + Duration::seconds(skipped);
     // What the stable version was like before; and one interval more, and a little, gives every counter its baseline.
     let from = origin - Duration::seconds((i64::from(BASELINE_BLOCKS) + 2) * interval);
-    let metrics = analysis.metrics.clone();
-    Measurement { candidate: Some(candidate), stable, from, origin, metrics, weights: Vec::new() }
+    Measurement {
+        candidate: Some(candidate),
+        stable,
+        from,
+        origin,
+        metrics: metrics(spec),
+        weights: Vec::new(),
+    }
 }
 
-/// First rung of the adaptive ramp from the stable version's own traffic.
-pub fn first_rung(
+/// What is measured; nothing for a spec that validation refuses.
+fn metrics(spec: &ModelDeploymentSpec) -> Vec<Metric> {
+    spec.metrics().unwrap_or_default()
+}
+
+/// What the stable version's own traffic says before there is a candidate's.
+pub fn read_baseline(
     spec: &ModelDeploymentSpec,
     m: &Measurement,
     samples: &[Samples],
     now: DateTime<Utc>,
 ) -> Reading {
-    let unknown = Reading::Baseline { first_rung: crate::ramp::FIRST_RUNG_UNKNOWN };
-    let Some((metric, Samples::Errors(Arms { stable, .. }))) = m.metrics.first().zip(samples.first()) else {
-        return unknown;
-    };
-    let Some(errors) = &metric.error_ratio else { return unknown };
+    Reading::Baseline {
+        first_rung: first_rung(spec, m, samples, now).unwrap_or(crate::ramp::FIRST_RUNG_UNKNOWN),
+        missing: missing::missing(spec, m, samples),
+    }
+}
+
+/// First rung of the adaptive ramp, if there was traffic whose errors are counted.
+fn first_rung(
+    spec: &ModelDeploymentSpec,
+    m: &Measurement,
+    samples: &[Samples],
+    now: DateTime<Utc>,
+) -> Option<i32> {
+    let mut both = m.metrics.iter().zip(samples);
+    let (errors, samples) =
+        both.find_map(|(metric, samples)| Some((metric.error_ratio.as_ref()?, samples)))?;
     let params = metric::error_params(&spec.rollout.analysis, errors);
-    // The judge wants two arms; the stable version's pods stand for both, and only the totals are read.
-    let window = window(spec, m, now);
-    let input = serin_judge::ErrorInput { canary: stable, stable, dispersion_prior: 1.0 };
-    let Ok(test) = serin_judge::ErrorTest::new(params) else { return unknown };
-    let verdict = test.judge(&input, &window);
+    let test = serin_judge::ErrorTest::new(params).ok()?;
+    let verdict = metric::baseline(&test, errors, samples, &window(spec, m, now))?;
     let interval = f64::from(spec.rollout.analysis.interval_seconds);
     let seconds = verdict.ticks as f64 * interval;
     if seconds <= 0.0 || verdict.stable.requests <= 0.0 {
-        return unknown;
+        return None;
     }
     let rung = serin_judge::first_rung(
         verdict.stable.requests / seconds,
@@ -184,7 +207,7 @@ pub fn first_rung(
         interval,
         &params,
     );
-    Reading::Baseline { first_rung: i32::from(rung) }
+    Some(i32::from(rung))
 }
 
 /// Judges what was read. `samples[i]` belongs to `m.metrics[i]`.
@@ -195,9 +218,9 @@ pub fn judge(
     now: DateTime<Utc>,
 ) -> Judgement {
     let warm: Vec<Samples> = samples.iter().map(Samples::warm).collect();
-    let Look { names, mut unusable, found } = look(spec, m, &warm, now);
-    let rows = found.states.iter().zip(&found.verdicts).zip(&names);
-    let mut evidence: Vec<_> = rows.map(|((state, v), name)| evidence::row(name, *state, v)).collect();
+    let Look { tested, mut unusable, found } = look(spec, m, &warm, now);
+    let rows = found.states.iter().zip(&found.verdicts).zip(&tested);
+    let mut evidence: Vec<_> = rows.map(|((state, v), metric)| evidence::row(metric, *state, v)).collect();
     // What is worth a word: what decided, else what holds it up.
     let held = || found.states.iter().position(|state| *state == found.state);
     let leading = found.leading.filter(|_| found.state == State::Fail).or_else(held);
@@ -211,12 +234,13 @@ pub fn judge(
         evidence,
         summary,
         misrouted: traffic::mismatch(m, samples, &window(spec, m, now)),
+        missing: missing::missing(spec, m, samples),
     }
 }
 
 /// What the judge says of all metrics that can be tested.
 struct Look<'a> {
-    names: Vec<&'a str>,
+    tested: Vec<&'a Metric>,
     unusable: Vec<MetricEvidence>,
     found: serin_judge::Analysis,
 }
@@ -231,17 +255,17 @@ fn look<'a>(
     let before = before(spec, m);
     let known: Vec<metric::Before> =
         warm.iter().map(|samples| metric::Before::read(samples, &before)).collect();
-    let (mut names, mut tests, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tested, mut tests, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
     for ((metric, samples), known) in m.metrics.iter().zip(warm).zip(&known) {
         match metric::test(&spec.rollout.analysis, metric, samples, known) {
             Ok(test) => {
                 tests.push(serin_judge::Metric { name: &metric.name, weight: 1.0, test });
-                names.push(metric.name.as_str());
+                tested.push(metric);
             }
             Err(why) => unusable.push(evidence::unusable(&metric.name, why)),
         }
     }
-    Look { names, unusable, found: judge_all(&tests, &window(spec, m, now)) }
+    Look { tested, unusable, found: judge_all(&tests, &window(spec, m, now)) }
 }
 
 /// The time before the first traffic, as far as it was read.

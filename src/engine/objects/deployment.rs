@@ -1,7 +1,7 @@
 //! The Deployment of a revision. Its template never changes: another revision is another Deployment.
 
 use serde_json::{Map, Value, json};
-use serin_api::{EnvVar, Layout, Location, Probe, RevisionSpec, Server, Slot, labels};
+use serin_api::{EnvVar, Layout, Location, RevisionSpec, Server, Slot, labels};
 
 use super::{MODEL_DIR, MODEL_PATH, Owner, storage::storage};
 use crate::revision;
@@ -34,7 +34,6 @@ pub fn deployment(
     });
     let name = revision::child_name(owner.name, owner.uid, revision);
     let server = &spec.server;
-    let metrics_port = server.ports.metrics.unwrap_or(server.ports.http);
     Ok(json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -49,8 +48,8 @@ pub fn deployment(
                     "labels": pod_labels,
                     "annotations": {
                         "prometheus.io/scrape": "true",
-                        "prometheus.io/port": metrics_port.to_string(),
-                        "prometheus.io/path": server.ports.metrics_path,
+                        "prometheus.io/port": server.metrics_port().to_string(),
+                        "prometheus.io/path": server.metrics_path(),
                     },
                 },
                 "spec": pod_spec(spec, agent_image)?,
@@ -121,19 +120,14 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
 }
 
 fn container(server: &Server, layout: Layout, drain_seconds: i32) -> Value {
-    let mut ports = vec![json!({"name": "http", "containerPort": server.ports.http})];
-    if let Some(metrics) = server.ports.metrics.filter(|m| *m != server.ports.http) {
+    let (http, metrics) = (server.http_port(), server.metrics_port());
+    let mut ports = vec![json!({"name": "http", "containerPort": http})];
+    if metrics != http {
         ports.push(json!({"name": "metrics", "containerPort": metrics}));
     }
     let path = if layout.is_file() { MODEL_PATH } else { MODEL_DIR };
     let mut env = vec![json!({"name": "SERIN_MODEL_PATH", "value": path})];
     env.extend(server.env.iter().map(env_var));
-    let default_readiness =
-        Probe { path: "/readyz".to_owned(), period_seconds: 2, timeout_seconds: 1, failure_threshold: 3 };
-    let no_probes = server.probes.readiness.is_none()
-        && server.probes.liveness.is_none()
-        && server.probes.startup.is_none();
-    let readiness = server.probes.readiness.as_ref().or(no_probes.then_some(&default_readiness));
     let mut c = json!({
         "name": "server",
         "image": server.image,
@@ -148,14 +142,17 @@ fn container(server: &Server, layout: Layout, drain_seconds: i32) -> Value {
         c["securityContext"]["runAsNonRoot"] = json!(true);
         c["securityContext"]["runAsUser"] = json!(user);
     }
-    let propagation = ENDPOINT_PROPAGATION_SECONDS.min(drain_seconds);
-    if propagation > 0 {
-        c["lifecycle"] = json!({"preStop": {"sleep": {"seconds": propagation}}});
+    // A server that breaks off what it has begun is told to end when nothing is left to break off.
+    let rest =
+        if server.breaks_off() { drain_seconds } else { ENDPOINT_PROPAGATION_SECONDS.min(drain_seconds) };
+    if rest > 0 {
+        c["lifecycle"] = json!({"preStop": {"sleep": {"seconds": rest}}});
     }
+    let probes = server.probes();
     for (field, probe) in [
-        ("readinessProbe", readiness),
-        ("livenessProbe", server.probes.liveness.as_ref()),
-        ("startupProbe", server.probes.startup.as_ref()),
+        ("readinessProbe", probes.readiness),
+        ("livenessProbe", probes.liveness),
+        ("startupProbe", probes.startup),
     ] {
         if let Some(p) = probe {
             c[field] = json!({

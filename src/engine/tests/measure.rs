@@ -95,11 +95,11 @@ fn scores(level: f64) -> GaugePod {
 
 #[rstest]
 #[case::errors(json!({"errorRatio": {}}), Samples::Errors(arms(errors(0.2), errors(0.01))), "20.00 % errors, stable 1.00 % (")]
-#[case::latency(json!({"latency": {}}), Samples::Latency(arms(latencies(0.09), latencies(0.04))), " % slower than 0.")]
+#[case::latency(json!({"latency": {}}), Samples::Latency(arms(latencies(0.09), latencies(0.04))), " % slower than 100 ms")]
 #[case::mean(
     json!({"meanLatency": {"sum": {"series": "took"}}}),
     Samples::Mean(arms(means(0.09), means(0.04))),
-    "mean 0.0"
+    " ms (+125 %)"
 )]
 #[case::quality(
     json!({"quality": {"all": {"series": "a"}, "bad": {"series": "b"}}}),

@@ -106,6 +106,37 @@ fn readiness_is_asked_for_unless_the_user_says_how() {
 }
 
 #[test]
+fn a_preset_knows_ports_probes_and_how_its_server_ends() {
+    let server = |extra: &Value| {
+        let d = deployment(&spec("https://m.example/x", &json!({"server": extra})));
+        let scraped = d["spec"]["template"]["metadata"]["annotations"].clone();
+        (scraped, d["spec"]["template"]["spec"]["containers"][0].clone())
+    };
+    let (scraped, triton) = server(&json!({"image": "x", "preset": "Triton"}));
+    assert_eq!(scraped["prometheus.io/port"], "8002");
+    assert_eq!(
+        (&triton["ports"][0]["containerPort"], &triton["ports"][1]["containerPort"]),
+        (&json!(8000), &json!(8002))
+    );
+    assert_eq!(triton["readinessProbe"]["httpGet"]["path"], "/v2/health/ready");
+    assert_eq!(triton["livenessProbe"]["httpGet"]["path"], "/v2/health/live");
+    assert_eq!(triton["lifecycle"]["preStop"]["sleep"]["seconds"], 5);
+
+    // What it was doing when it is told to end would be cut: the pod waits for it to end by itself.
+    let own = json!({"http": 9000});
+    let (scraped, vllm) = server(
+        &json!({"image": "x", "preset": "vLLM", "ports": own, "probes": {"readiness": {"path": "/ok"}}}),
+    );
+    assert_eq!(vllm["lifecycle"]["preStop"]["sleep"]["seconds"], 30);
+    assert_eq!(
+        (&scraped["prometheus.io/port"], &vllm["ports"][0]["containerPort"]),
+        (&json!("9000"), &json!(9000))
+    );
+    assert_eq!(vllm["readinessProbe"]["httpGet"]["path"], "/ok");
+    assert_eq!(vllm["startupProbe"]["httpGet"]["path"], "/health");
+}
+
+#[test]
 fn a_word_for_people_is_no_new_revision_and_everything_else_is() {
     let base = spec("https://m.example/x", &json!({}));
     let mut renamed = base.clone();
@@ -123,6 +154,10 @@ fn a_word_for_people_is_no_new_revision_and_everything_else_is() {
 #[test]
 fn the_revision_of_a_known_spec_never_changes() {
     assert_eq!(made(&spec("https://m.example/x", &json!({}))).id, KNOWN);
+    let named = json!({
+        "server": {"image": "registry.example/wine@sha256:00", "ports": {"http": 8080, "metricsPath": "/metrics"}},
+    });
+    assert_eq!(made(&spec("https://m.example/x", &named)).id, KNOWN);
     assert_eq!(revision::child_name("wine", "uid-1", KNOWN).len(), "wine-".len() + 10);
 }
 const KNOWN: &str = "r1-9bc4e424bf";

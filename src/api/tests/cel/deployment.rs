@@ -38,6 +38,12 @@ fn steps(weights: &[i32]) -> Value {
 #[case::bad_of_all("/spec/rollout/analysis/metrics/1", json!({ "name": "wrong", "quality": { "all": { "series": "labelled" }, "bad": { "series": "wrong" } } }))]
 #[case::good_of_all("/spec/rollout/analysis/metrics/1", json!({ "name": "right", "quality": { "all": { "series": "labelled" }, "good": { "series": "right" } } }))]
 #[case::score("/spec/rollout/analysis/metrics/1", json!({ "name": "accuracy", "score": { "gauge": { "series": "accuracy" } } }))]
+#[case::mean_of_a_preset("/spec/rollout/analysis/metrics/1", json!({ "name": "mean", "meanLatency": {} }))]
+#[case::failures_apart("/spec/rollout/analysis/metrics/0", json!({ "name": "errors", "errorRatio": { "failures": { "failed": { "series": "f" }, "succeeded": { "series": "s" } } } }))]
+#[case::failures_of_all("/spec/rollout/analysis/metrics/0", json!({ "name": "errors", "errorRatio": { "failures": { "failed": { "series": "f", "except": [{ "label": "reason", "values": ["CANCELED"] }] }, "all": { "series": "a" } } } }))]
+#[case::known_server("/spec/server", json!({ "image": "x", "preset": "vLLM" }))]
+#[case::known_server_elsewhere("/spec/server", json!({ "image": "x", "preset": "vLLM", "ports": { "http": 9000, "metrics": 9000 } }))]
+#[case::known_server_with_two_ports("/spec/server", json!({ "image": "x", "preset": "Triton", "ports": { "http": 9000, "metrics": 9001 } }))]
 #[case::env_like_ours("/spec/server/env/0/name", json!("MY_SERIN_"))]
 #[case::env_empty_value("/spec/server/env/0", json!({ "name": "EMPTY", "value": "" }))]
 fn takes(#[case] pointer: &str, #[case] value: Value) {
@@ -73,6 +79,11 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
 #[case::quality_equal("/spec/rollout/analysis/metrics/1", json!({ "name": "q", "quality": { "maxRatioPercent": 200, "all": { "series": "a" }, "bad": { "series": "b" } } }), "above maxRatioPercent")]
 #[case::neither_part("/spec/rollout/analysis/metrics/1", json!({ "name": "q", "quality": { "all": { "series": "a" } } }), "exactly one of bad, good")]
 #[case::both_parts("/spec/rollout/analysis/metrics/1", json!({ "name": "q", "quality": { "all": { "series": "a" }, "bad": { "series": "b" }, "good": { "series": "c" } } }), "exactly one of bad, good")]
+#[case::requests_twice("/spec/rollout/analysis/metrics/0", json!({ "name": "errors", "errorRatio": { "requests": {}, "failures": { "failed": { "series": "f" }, "all": { "series": "a" } } } }), "at most one of requests, failures")]
+#[case::failures_alone("/spec/rollout/analysis/metrics/0", json!({ "name": "errors", "errorRatio": { "failures": { "failed": { "series": "f" } } } }), "exactly two of failed, succeeded, all")]
+#[case::all_three("/spec/rollout/analysis/metrics/0", json!({ "name": "errors", "errorRatio": { "failures": { "failed": { "series": "f" }, "succeeded": { "series": "s" }, "all": { "series": "a" } } } }), "exactly two of failed, succeeded, all")]
+#[case::port_that_it_has_not("/spec/server", json!({ "image": "x", "preset": "vLLM", "ports": { "metrics": 9000 } }), "contradicts the preset")]
+#[case::one_port_for_both("/spec/server", json!({ "image": "x", "preset": "Triton", "ports": { "http": 9000, "metrics": 9000 } }), "contradicts the preset")]
 #[case::reserved_env("/spec/server/env/0/name", json!("SERIN_MODEL_PATH"), "reserved")]
 #[case::env_without_source("/spec/server/env/0", json!({ "name": "X" }), "exactly one of value")]
 #[case::env_with_two("/spec/server/env/0", json!({ "name": "X", "value": "1", "secretKeyRef": { "name": "a", "key": "b" } }), "exactly one of value")]
@@ -103,7 +114,7 @@ fn a_word_for_people_belongs_to_an_artifact() {
 #[test]
 fn every_rule_of_the_crd_is_tried_here() {
     let rules = support::rules(&support::schema("ModelDeployment"));
-    assert_eq!(rules.len(), 24, "a rule was added or removed: add its cases above: {rules:#?}");
+    assert_eq!(rules.len(), 27, "a rule was added or removed: add its cases above: {rules:#?}");
 }
 
 #[test]

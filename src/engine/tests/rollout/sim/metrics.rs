@@ -51,7 +51,7 @@ impl Metrics {
             return Reading::Unavailable(format!("connection refused (attempt {})", self.noise));
         }
         if m.candidate.is_none() {
-            return Reading::Baseline { first_rung: self.first_rung };
+            return Reading::Baseline { first_rung: self.first_rung, missing: None };
         }
         let elapsed = (now - m.origin).num_seconds();
         let quality = self.qualities.get(version).copied().unwrap_or_default();
@@ -74,6 +74,13 @@ impl Metrics {
         let summary = format!("errors: 5.0x after {} requests", row.samples);
         let misrouted = (quality == Quality::Misrouted && elapsed >= 3 * BLOCK)
             .then(|| format!("it gets 0.{} % of the requests", self.noise));
-        Reading::Judged(Judgement { state, unsuspicious, evidence: vec![row], summary, misrouted })
+        Reading::Judged(Judgement {
+            state,
+            unsuspicious,
+            evidence: vec![row],
+            summary,
+            misrouted,
+            missing: None,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use serin_api::{ErrorRatio, MetricKind, Quality};
+use serin_api::{Counter, Except, Failures, MetricKind, Sum, metrics::Pair};
 use serin_engine::measure::{Arms, Measurement, Samples};
 use serin_judge::{
     Bucket, GaugePod, Histogram, HistogramPod, MeanPod, PodCounters, QualityPod, Sample, Series,
@@ -23,28 +23,11 @@ pub async fn read(
     let mut all = Vec::with_capacity(m.metrics.len());
     for metric in &m.metrics {
         let Some(kind) = metric.kind() else { continue };
-        let raw = prometheus.samples(&names(kind), namespace, m, now).await?;
+        let raw = prometheus.samples(&kind.series(), namespace, m, now).await?;
         one_target_a_pod(&raw)?;
         all.push(arrange(kind, m, raw, started));
     }
     Ok(all)
-}
-
-/// The series that a metric is read from.
-fn names(kind: MetricKind<'_>) -> Vec<String> {
-    match kind {
-        MetricKind::ErrorRatio(e) => vec![e.requests.series.clone()],
-        MetricKind::Latency(l) => vec![format!("{}_bucket", l.histogram.series)],
-        MetricKind::MeanLatency(l) => {
-            vec![format!("{}_sum", l.sum.series), format!("{}_count", l.sum.series)]
-        }
-        MetricKind::Quality(q) => {
-            let part = q.bad.iter().chain(&q.good).map(|part| part.series.clone());
-            part.chain([q.all.series.clone()]).collect()
-        }
-        MetricKind::Score(s) => vec![s.gauge.series.clone()],
-        MetricKind::Threshold(t) => vec![t.gauge.series.clone()],
-    }
 }
 
 /// Two scrape jobs on one pod double every count, and with it the evidence.
@@ -68,16 +51,34 @@ fn arrange(
     raw: Vec<RawSeries>,
     started: &HashMap<String, i64>,
 ) -> Samples {
-    let Arms { canary, stable } = by_pod(m, raw);
+    let left = raw.into_iter().filter(|s| !left_out(kind, s)).collect();
+    let Arms { canary, stable } = by_pod(m, left);
     let start = |pod: &str| started.get(pod).copied();
     match kind {
-        MetricKind::ErrorRatio(e) => Samples::Errors(each(canary, stable, |pod| counters(e, pod, start))),
+        MetricKind::ErrorRatio(e) => match e.failures.as_ref().and_then(Failures::pair) {
+            None => {
+                let requests = e.requests.clone().unwrap_or_default();
+                let is_error = |s: &RawSeries| {
+                    s.metric.get(&requests.code_label).is_some_and(|code| requests.is_error(code))
+                };
+                Samples::Errors(each(canary, stable, |pod| counters(is_error, pod, start)))
+            }
+            Some(Pair::Apart { failed, .. }) => {
+                let is_error = |s: &RawSeries| s.metric.get("__name__") == Some(&failed.series);
+                Samples::Errors(each(canary, stable, |pod| counters(is_error, pod, start)))
+            }
+            Some(Pair::Failed { all, .. } | Pair::Succeeded { all, .. }) => {
+                Samples::Quality(each(canary, stable, |pod| parts(&all.series, pod, start)))
+            }
+        },
         MetricKind::Latency(_) => Samples::Latency(each(canary, stable, |pod| histograms(pod, start))),
         MetricKind::MeanLatency(l) => {
-            let sum = format!("{}_sum", l.sum.series);
+            let sum = l.sum.as_ref().map(Sum::names).map(|(sum, _)| sum).unwrap_or_default();
             Samples::Mean(each(canary, stable, |pod| means(&sum, pod, start)))
         }
-        MetricKind::Quality(q) => Samples::Quality(each(canary, stable, |pod| parts(q, pod, start))),
+        MetricKind::Quality(q) => {
+            Samples::Quality(each(canary, stable, |pod| parts(&q.all.series, pod, start)))
+        }
         MetricKind::Score(_) => Samples::Score(each(canary, stable, gauge)),
         MetricKind::Threshold(_) => Samples::Gauge(canary.into_iter().map(gauge).collect()),
     }
@@ -103,11 +104,28 @@ fn each<P>(canary: Vec<Pod>, stable: Vec<Pod>, read: impl Fn(Pod) -> P) -> Arms<
     Arms { canary: canary.into_iter().map(&read).collect(), stable: stable.into_iter().map(&read).collect() }
 }
 
-fn counters(errors: &ErrorRatio, (pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> PodCounters {
-    let error = |s: &RawSeries| {
-        let code = s.metric.get(&errors.requests.code_label);
-        code.is_some_and(|code| errors.requests.is_error(code))
-    };
+/// Whether the spec leaves a series out.
+fn left_out(kind: MetricKind<'_>, s: &RawSeries) -> bool {
+    let name = s.metric.get("__name__").map(String::as_str);
+    let by = |except: &[Except]| except.iter().any(|except| except.leaves_out(&s.metric));
+    let counter = |c: &Counter| name == Some(&c.series) && by(&c.except);
+    match kind {
+        MetricKind::ErrorRatio(e) => {
+            let failures = e.failures.iter().flat_map(|f| f.failed.iter().chain(&f.succeeded).chain(&f.all));
+            e.requests.as_ref().is_some_and(|r| by(&r.except)) || failures.into_iter().any(counter)
+        }
+        MetricKind::Latency(l) => l.histogram.as_ref().is_some_and(|h| by(&h.except)),
+        MetricKind::MeanLatency(l) => l.sum.as_ref().is_some_and(|sum| by(&sum.except)),
+        MetricKind::Quality(q) => [&q.all].into_iter().chain(&q.bad).chain(&q.good).any(counter),
+        MetricKind::Score(_) | MetricKind::Threshold(_) => false,
+    }
+}
+
+fn counters(
+    error: impl Fn(&RawSeries) -> bool,
+    (pod, series): Pod,
+    start: impl Fn(&str) -> Option<i64>,
+) -> PodCounters {
     PodCounters {
         started_ms: start(&pod),
         pod,
@@ -150,8 +168,8 @@ fn means(sum: &str, (pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> 
     MeanPod { started_ms: start(&pod), pod, scraped_ms: Vec::new(), series: found.into_values().collect() }
 }
 
-fn parts(q: &Quality, (pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> QualityPod {
-    let is_all = |s: &&RawSeries| s.metric.get("__name__") == Some(&q.all.series);
+fn parts(all: &str, (pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> QualityPod {
+    let is_all = |s: &&RawSeries| s.metric.get("__name__").is_some_and(|name| name == all);
     let (total, part): (Vec<_>, Vec<_>) = series.iter().partition(is_all);
     QualityPod {
         started_ms: start(&pod),
@@ -177,86 +195,4 @@ fn samples(s: &RawSeries) -> Vec<Sample> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serin_api::Metric;
-
-    fn series(labels: &[(&str, &str)], values: &[(f64, &str)]) -> RawSeries {
-        RawSeries {
-            metric: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-            values: values.iter().map(|(t, v)| (*t, (*v).to_owned())).collect(),
-        }
-    }
-
-    fn measurement() -> Measurement {
-        let at = DateTime::from_timestamp(0, 0).unwrap();
-        Measurement {
-            candidate: Some("w-1".into()),
-            stable: "w-10".into(),
-            from: at,
-            origin: at,
-            metrics: vec![],
-            weights: vec![],
-        }
-    }
-
-    #[test]
-    fn a_name_that_begins_like_another_is_another() {
-        let metric = serin_api::Analysis::default().metrics.remove(0);
-        let raw = vec![
-            series(&[("pod", "w-1-x-y"), ("code", "500")], &[(1.0, "2")]),
-            series(&[("pod", "w-10-x-y"), ("code", "200")], &[(1.0, "5")]),
-            series(&[("pod", "w-1x-y"), ("code", "200")], &[(1.0, "7")]),
-        ];
-        let arranged = arrange(metric.kind().unwrap(), &measurement(), raw, &HashMap::new());
-        let Samples::Errors(Arms { canary, stable }) = arranged else { panic!("an error metric") };
-        assert_eq!((canary.len(), stable.len()), (1, 1));
-        assert!(canary[0].series[0].error);
-        assert!(!stable[0].series[0].error);
-    }
-
-    fn arranged(metric: serde_json::Value, raw: Vec<RawSeries>) -> Samples {
-        let metric: Metric = serde_json::from_value(metric).unwrap();
-        arrange(metric.kind().unwrap(), &measurement(), raw, &HashMap::new())
-    }
-
-    #[test]
-    fn buckets_of_one_histogram_stand_together() {
-        let bucket =
-            |path, le, value| series(&[("pod", "w-1-x-y"), ("path", path), ("le", le)], &[(1.0, value)]);
-        let raw = vec![bucket("/a", "0.1", "1"), bucket("/b", "0.1", "2"), bucket("/a", "+Inf", "3")];
-        let metric = serde_json::json!({"name": "latency", "latency": {}});
-        let Samples::Latency(Arms { canary, stable }) = arranged(metric, raw) else { panic!("latency") };
-        assert_eq!((canary.len(), stable.len(), canary[0].histograms.len()), (1, 0, 2));
-        let edges: Vec<f64> = canary[0].histograms[0].buckets.iter().map(|b| b.le).collect();
-        assert_eq!(edges, [0.1, f64::INFINITY]);
-    }
-
-    #[test]
-    fn a_sum_finds_its_count_and_a_part_its_whole() {
-        let named = |name, value| series(&[("__name__", name), ("pod", "w-10-x-y")], &[(1.0, value)]);
-        let metric = serde_json::json!({"name": "mean", "meanLatency": {"sum": {"series": "took"}}});
-        let raw = vec![named("took_count", "4"), named("took_sum", "2")];
-        let Samples::Mean(Arms { stable, .. }) = arranged(metric, raw) else { panic!("means") };
-        let values = |samples: &[Sample]| samples.iter().map(|s| s.value).collect::<Vec<_>>();
-        let (sum, count) = &stable[0].series[0];
-        assert_eq!((values(sum), values(count)), (vec![2.0], vec![4.0]));
-
-        let metric = serde_json::json!({
-            "name": "wrong", "quality": {"all": {"series": "labelled"}, "good": {"series": "right"}},
-        });
-        let raw = vec![named("labelled", "9"), named("right", "7")];
-        let Samples::Quality(Arms { stable, .. }) = arranged(metric, raw) else { panic!("quality") };
-        assert_eq!((values(&stable[0].total[0]), values(&stable[0].part[0])), (vec![9.0], vec![7.0]));
-    }
-
-    #[test]
-    fn two_targets_for_one_pod_are_refused() {
-        let a = series(&[("pod", "p"), ("job", "a"), ("instance", "i")], &[]);
-        let b = series(&[("pod", "p"), ("job", "b"), ("instance", "i")], &[]);
-        let c = series(&[("pod", "p"), ("job", "a"), ("instance", "i"), ("code", "500")], &[]);
-        assert_eq!(one_target_a_pod(&[a, b]), Err(QueryError::TwoTargets));
-        let a = series(&[("pod", "p"), ("job", "a"), ("instance", "i")], &[]);
-        assert_eq!(one_target_a_pod(&[a, c]), Ok(()));
-    }
-}
+mod tests;

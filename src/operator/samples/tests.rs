@@ -1,0 +1,160 @@
+//! Answers of Prometheus as samples.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
+use super::*;
+use serin_api::{Metric, Preset};
+
+fn series(labels: &[(&str, &str)], values: &[(f64, &str)]) -> RawSeries {
+    RawSeries {
+        metric: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        values: values.iter().map(|(t, v)| (*t, (*v).to_owned())).collect(),
+    }
+}
+
+fn measurement() -> Measurement {
+    let at = DateTime::from_timestamp(0, 0).unwrap();
+    Measurement {
+        candidate: Some("w-1".into()),
+        stable: "w-10".into(),
+        from: at,
+        origin: at,
+        metrics: vec![],
+        weights: vec![],
+    }
+}
+
+#[test]
+fn a_name_that_begins_like_another_is_another() {
+    let metric: Metric =
+        serde_json::from_value(serde_json::json!({"name": "errors", "errorRatio": {}})).unwrap();
+    let raw = vec![
+        series(&[("pod", "w-1-x-y"), ("code", "500")], &[(1.0, "2")]),
+        series(&[("pod", "w-10-x-y"), ("code", "200")], &[(1.0, "5")]),
+        series(&[("pod", "w-1x-y"), ("code", "200")], &[(1.0, "7")]),
+    ];
+    let arranged = arrange(metric.kind().unwrap(), &measurement(), raw, &HashMap::new());
+    let Samples::Errors(Arms { canary, stable }) = arranged else { panic!("an error metric") };
+    assert_eq!((canary.len(), stable.len()), (1, 1));
+    assert!(canary[0].series[0].error);
+    assert!(!stable[0].series[0].error);
+}
+
+fn arranged(metric: serde_json::Value, raw: Vec<RawSeries>) -> Samples {
+    let metric: Metric = serde_json::from_value(metric).unwrap();
+    arrange(metric.kind().unwrap(), &measurement(), raw, &HashMap::new())
+}
+
+#[test]
+fn buckets_of_one_histogram_stand_together() {
+    let bucket = |path, le, value| series(&[("pod", "w-1-x-y"), ("path", path), ("le", le)], &[(1.0, value)]);
+    let raw = vec![bucket("/a", "0.1", "1"), bucket("/b", "0.1", "2"), bucket("/a", "+Inf", "3")];
+    let metric = serde_json::json!({"name": "latency", "latency": {}});
+    let Samples::Latency(Arms { canary, stable }) = arranged(metric, raw) else { panic!("latency") };
+    assert_eq!((canary.len(), stable.len(), canary[0].histograms.len()), (1, 0, 2));
+    let edges: Vec<f64> = canary[0].histograms[0].buckets.iter().map(|b| b.le).collect();
+    assert_eq!(edges, [0.1, f64::INFINITY]);
+}
+
+#[test]
+fn a_sum_finds_its_count_and_a_part_its_whole() {
+    let named = |name, value| series(&[("__name__", name), ("pod", "w-10-x-y")], &[(1.0, value)]);
+    let metric = serde_json::json!({"name": "mean", "meanLatency": {"sum": {"series": "took"}}});
+    let raw = vec![named("took_count", "4"), named("took_sum", "2")];
+    let Samples::Mean(Arms { stable, .. }) = arranged(metric, raw) else { panic!("means") };
+    let values = |samples: &[Sample]| samples.iter().map(|s| s.value).collect::<Vec<_>>();
+    let (sum, count) = &stable[0].series[0];
+    assert_eq!((values(sum), values(count)), (vec![2.0], vec![4.0]));
+
+    let metric = serde_json::json!({
+        "name": "wrong", "quality": {"all": {"series": "labelled"}, "good": {"series": "right"}},
+    });
+    let raw = vec![named("labelled", "9"), named("right", "7")];
+    let Samples::Quality(Arms { stable, .. }) = arranged(metric, raw) else { panic!("quality") };
+    assert_eq!((values(&stable[0].total[0]), values(&stable[0].part[0])), (vec![9.0], vec![7.0]));
+}
+
+#[test]
+fn two_targets_for_one_pod_are_refused() {
+    let a = series(&[("pod", "p"), ("job", "a"), ("instance", "i")], &[]);
+    let b = series(&[("pod", "p"), ("job", "b"), ("instance", "i")], &[]);
+    let c = series(&[("pod", "p"), ("job", "a"), ("instance", "i"), ("code", "500")], &[]);
+    assert_eq!(one_target_a_pod(&[a, b]), Err(QueryError::TwoTargets));
+    let a = series(&[("pod", "p"), ("job", "a"), ("instance", "i")], &[]);
+    assert_eq!(one_target_a_pod(&[a, c]), Ok(()));
+}
+
+/// `/metrics` as text, as a scrape of one pod.
+fn scrape(text: &str, pod: &str) -> Vec<RawSeries> {
+    let line = |line: &str| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let mut metric: BTreeMap<String, String> = BTreeMap::new();
+        let mut rest = labels.strip_suffix('}')?;
+        while let Some((label, after)) = rest.split_once("=\"") {
+            let end = after.match_indices('"').find(|(i, _)| !after[..*i].ends_with('\\'))?.0;
+            metric.insert(label.trim_start_matches(',').trim().to_owned(), after[..end].to_owned());
+            rest = &after[end + 1..];
+        }
+        metric.insert("__name__".to_owned(), name.to_owned());
+        metric.insert("pod".to_owned(), pod.to_owned());
+        Some(RawSeries { metric, values: vec![(1.0, value.to_owned())] })
+    };
+    text.lines().filter(|text| !text.starts_with('#')).filter_map(line).collect()
+}
+
+/// Every request that a server was sent is found in what it exports, and of these, those that were its fault. The texts
+/// are described in `recorded/README.md`.
+#[rstest::rstest]
+#[case::kserve(Preset::KServe, include_str!("recorded/kserve.txt"), 22.0, 10.0, 22.0)]
+#[case::mlserver(Preset::MLServer, include_str!("recorded/mlserver.txt"), 24.0, 4.0, 24.0)]
+#[case::bentoml(Preset::BentoML, include_str!("recorded/bentoml.txt"), 33.0, 12.0, 33.0)]
+#[case::ray_serve(Preset::RayServe, include_str!("recorded/ray-serve.txt"), 41.0, 10.0, 19.0)]
+fn a_preset_reads_what_its_server_exports(
+    #[case] preset: Preset,
+    #[case] text: &str,
+    #[case] requests: f64,
+    #[case] failed: f64,
+    #[case] timed: f64,
+) {
+    let metrics = serin_api::metrics::filled(Some(preset), None).unwrap();
+    assert_eq!(metrics.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["errors", "latency"]);
+    let read = |metric: &Metric| {
+        let kind = metric.kind().unwrap();
+        let asked = kind.series();
+        let found = scrape(text, "w-10-x-y").into_iter().filter(|s| asked.contains(&s.metric["__name__"]));
+        arrange(kind, &measurement(), found.collect(), &HashMap::new())
+    };
+    let sum = |series: &mut dyn Iterator<Item = &Sample>| series.map(|sample| sample.value).sum::<f64>();
+    let of = |pods: Vec<Vec<Sample>>| sum(&mut pods.iter().flatten());
+    let counted = match read(&metrics[0]) {
+        Samples::Errors(Arms { stable, .. }) => {
+            let series = &stable[0].series;
+            let total = sum(&mut series.iter().flat_map(|s| &s.samples));
+            (total, sum(&mut series.iter().filter(|s| s.error).flat_map(|s| &s.samples)))
+        }
+        Samples::Quality(Arms { mut stable, .. }) => {
+            let pod = stable.remove(0);
+            let (total, part) = (of(pod.total), of(pod.part));
+            let good = metrics[0].error_ratio.as_ref().unwrap().failures.as_ref().unwrap().failed.is_none();
+            (total, if good { total - part } else { part })
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(counted, (requests, failed));
+    let took = match read(&metrics[1]) {
+        Samples::Latency(Arms { stable, .. }) => {
+            let all =
+                stable[0].histograms.iter().flat_map(|h| h.buckets.iter().filter(|b| b.le.is_infinite()));
+            sum(&mut all.flat_map(|bucket| &bucket.samples))
+        }
+        Samples::Mean(Arms { stable, .. }) => {
+            assert!(
+                stable[0].series.iter().all(|(sum, count)| sum.len() == 1 && count.len() == 1),
+                "{stable:?}"
+            );
+            sum(&mut stable[0].series.iter().flat_map(|(_, count)| count))
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(took, timed);
+}
