@@ -188,6 +188,33 @@ async fn gauge_over_its_bound_rolls_back() {
     world.check_invariants();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_that_nobody_exports_is_named_before_the_first_step() {
+    let world = World::start().await;
+    world.serve("v1").await;
+    let mut wanted = wine("v2").steps(&[(10, 600)]);
+    let mut metrics = wanted.spec.metrics().unwrap();
+    let slow = serde_json::json!({"name": "slow", "latency": {"histogram": {"series": "nobody_seconds"}}});
+    metrics.push(serde_json::from_value(slow).unwrap());
+    wanted.spec.rollout.analysis.metrics = Some(metrics);
+    world.canary(&wanted).await;
+    let versions = world.history.all().into_iter().filter(|change| change.kind == "ModelDeployment");
+    let statuses =
+        versions.filter_map(|c| serde_json::from_value::<ModelDeployment>((*c.object).clone()).ok());
+    let first = statuses.into_iter().find(|m| m.tries("v2").is_some_and(|c| c.weight > 0)).unwrap();
+    let told = ("False".to_owned(), "MissingSeries".to_owned());
+    assert_eq!(first.condition(Type::MetricsAvailable), told);
+    let message = first.message(Type::MetricsAvailable);
+    assert!(
+        message.contains("no nobody_seconds_bucket (metric slow) of the stable version's pods"),
+        "{message}"
+    );
+    assert!(!message.contains("http_requests_total"), "{message}");
+    world.looks(6, 60).await;
+    world.assert(world.steps(NAME) == [10], "nothing goes on without its metrics");
+    world.check_invariants();
+}
+
 /// A canary with this metric and no other, at the first of its steps.
 fn judged_by(metric: &serde_json::Value) -> serin_api::ModelDeployment {
     let mut wanted = wine("v2").steps(&[(20, 1), (50, 1)]);

@@ -109,6 +109,7 @@ fn scrape(text: &str, pod: &str) -> Vec<RawSeries> {
 #[case::mlserver(Preset::MLServer, include_str!("recorded/mlserver.txt"), 24.0, 4.0, 24.0)]
 #[case::bentoml(Preset::BentoML, include_str!("recorded/bentoml.txt"), 33.0, 12.0, 33.0)]
 #[case::ray_serve(Preset::RayServe, include_str!("recorded/ray-serve.txt"), 41.0, 10.0, 19.0)]
+#[case::triton(Preset::Triton, include_str!("recorded/triton.txt"), 24.0, 5.0, 19.0)]
 fn a_preset_reads_what_its_server_exports(
     #[case] preset: Preset,
     #[case] text: &str,
