@@ -17,8 +17,7 @@ fn left(except: Left) -> String {
 }
 
 fn table() -> String {
-    let mut text = "| preset | http | metrics | readiness, liveness | ends | errors | latency |\n|---|---|---|---|---|---|---|\n".to_owned();
-    for preset in Preset::ALL {
+    let row = |preset: &Preset| {
         let p = preset.profile();
         let errors = match &p.errors {
             Errors::ByCode { series, label, codes, except } => {
@@ -38,16 +37,17 @@ fn table() -> String {
         } else {
             format!("{}, {}", p.readiness, p.liveness)
         };
-        text += &format!(
+        format!(
             "| {} | {} | {}{} | {probes} | {} | {errors} | {latency} |\n",
             preset.name(),
             p.http,
             p.metrics.unwrap_or(p.http),
             p.metrics_path,
             if p.breaks_off { "cuts" } else { "finishes" },
-        );
-    }
-    text
+        )
+    };
+    let head = "| preset | http | metrics | readiness, liveness | ends | errors | latency |\n|---|---|---|---|---|---|---|\n";
+    [head.to_owned()].into_iter().chain(Preset::ALL.iter().map(row)).collect()
 }
 
 #[test]

@@ -4,8 +4,11 @@
 use chrono::{DateTime, Utc};
 use rstest::rstest;
 use serde_json::{Value, json};
-use serin_api::{ModelDeploymentSpec, Verdict};
-use serin_engine::measure::{Arms, Judgement, Samples, comparison, judge};
+use serin_api::{ModelDeploymentSpec, Preset, Verdict};
+use serin_engine::{
+    Reading,
+    measure::{Arms, Judgement, Samples, baseline, comparison, judge, read_baseline},
+};
 use serin_judge::{
     Bucket, GaugePod, Histogram, HistogramPod, MeanPod, PodCounters, QualityPod, Sample, Series, State,
 };
@@ -110,6 +113,21 @@ fn scores(level: f64) -> GaugePod {
     json!({"quality": {"all": {"series": "a"}, "good": {"series": "g"}}}),
     Samples::Quality(arms(answers(0.75), answers(0.995))),
     "25.00 % bad, stable 0.5"
+)]
+#[case::failures_of_all(
+    json!({"errorRatio": {"failures": {"failed": {"series": "f"}, "all": {"series": "a"}}}}),
+    Samples::Quality(arms(answers(0.2), answers(0.01))),
+    "20.00 % bad, stable 1.00 % ("
+)]
+#[case::failures_are_the_rest(
+    json!({"errorRatio": {"failures": {"succeeded": {"series": "s"}, "all": {"series": "a"}}}}),
+    Samples::Quality(arms(answers(0.75), answers(0.995))),
+    "25.00 % bad, stable 0.5"
+)]
+#[case::latency_in_milliseconds(
+    json!({"latency": {"histogram": {"series": "took_ms", "unit": "Milliseconds"}}}),
+    Samples::Latency(arms(latencies(0.09), latencies(0.04))),
+    " % slower than 0.1 ms"
 )]
 #[case::score(
     json!({"score": {"gauge": {"series": "accuracy"}}}),
@@ -242,4 +260,37 @@ fn errors_that_came_in_bursts_before_are_no_surprise_now() {
         judged(-22 * INTERVAL),
         judged(-2 * INTERVAL)
     );
+}
+
+#[test]
+fn the_first_weight_follows_from_failures_however_they_are_counted() {
+    let metrics = json!([
+        {"name": "slow", "latency": {}},
+        {"name": "errors", "errorRatio": {"failures": {"succeeded": {"series": "s"}, "all": {"series": "a"}}}},
+    ]);
+    let spec = spec(&metrics);
+    let now = at(START + LASTS);
+    let m = baseline(&spec, "wine-a".into(), now);
+    assert_eq!(m.metrics.len(), 2);
+    let none = || Samples::Latency(Arms { canary: Vec::new(), stable: Vec::new() });
+    let counted = Samples::Quality(Arms { canary: Vec::new(), stable: vec![answers(0.9)] });
+    let Reading::Baseline { first_rung, missing } = read_baseline(&spec, &m, &[none(), counted], now) else {
+        panic!("a baseline")
+    };
+    assert!(first_rung < 25, "{first_rung}");
+    let missing = missing.unwrap();
+    assert!(missing.contains("no http_request_duration_seconds_bucket (metric slow) of"), "{missing}");
+    assert!(!missing.contains("(metric errors)"), "{missing}");
+}
+
+#[test]
+fn a_preset_says_what_its_server_has_to_be_told() {
+    let mut spec = spec(&json!([{"name": "slow", "meanLatency": {}}]));
+    spec.server.preset = Some(Preset::TorchServe);
+    let now = at(START + LASTS);
+    let m = comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now);
+    let found = judge(&spec, &m, &[Samples::Mean(Arms { canary: vec![], stable: vec![] })], now);
+    let missing = found.missing.unwrap();
+    assert!(missing.contains("no ts_inference_requests_total (metric slow) of"), "{missing}");
+    assert!(missing.ends_with("; TorchServe exports it with metrics_mode=prometheus"), "{missing}");
 }

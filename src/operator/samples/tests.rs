@@ -102,20 +102,26 @@ fn scrape(text: &str, pod: &str) -> Vec<RawSeries> {
     text.lines().filter(|text| !text.starts_with('#')).filter_map(line).collect()
 }
 
+/// Counters count whole requests.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some dozens")]
+fn whole(value: f64) -> u64 {
+    value as u64
+}
+
 /// Every request that a server was sent is found in what it exports, and of these, those that were its fault. The texts
 /// are described in `recorded/README.md`.
 #[rstest::rstest]
-#[case::kserve(Preset::KServe, include_str!("recorded/kserve.txt"), 22.0, 10.0, 22.0)]
-#[case::mlserver(Preset::MLServer, include_str!("recorded/mlserver.txt"), 24.0, 4.0, 24.0)]
-#[case::bentoml(Preset::BentoML, include_str!("recorded/bentoml.txt"), 33.0, 12.0, 33.0)]
-#[case::ray_serve(Preset::RayServe, include_str!("recorded/ray-serve.txt"), 41.0, 10.0, 19.0)]
-#[case::triton(Preset::Triton, include_str!("recorded/triton.txt"), 24.0, 5.0, 19.0)]
+#[case::kserve(Preset::KServe, include_str!("recorded/kserve.txt"), 22, 10, 22)]
+#[case::mlserver(Preset::MLServer, include_str!("recorded/mlserver.txt"), 24, 4, 24)]
+#[case::bentoml(Preset::BentoML, include_str!("recorded/bentoml.txt"), 33, 12, 33)]
+#[case::ray_serve(Preset::RayServe, include_str!("recorded/ray-serve.txt"), 41, 10, 19)]
+#[case::triton(Preset::Triton, include_str!("recorded/triton.txt"), 24, 5, 19)]
 fn a_preset_reads_what_its_server_exports(
     #[case] preset: Preset,
     #[case] text: &str,
-    #[case] requests: f64,
-    #[case] failed: f64,
-    #[case] timed: f64,
+    #[case] requests: u64,
+    #[case] failed: u64,
+    #[case] timed: u64,
 ) {
     let metrics = serin_api::metrics::filled(Some(preset), None).unwrap();
     assert_eq!(metrics.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["errors", "latency"]);
@@ -125,7 +131,8 @@ fn a_preset_reads_what_its_server_exports(
         let found = scrape(text, "w-10-x-y").into_iter().filter(|s| asked.contains(&s.metric["__name__"]));
         arrange(kind, &measurement(), found.collect(), &HashMap::new())
     };
-    let sum = |series: &mut dyn Iterator<Item = &Sample>| series.map(|sample| sample.value).sum::<f64>();
+    let sum =
+        |series: &mut dyn Iterator<Item = &Sample>| series.map(|sample| whole(sample.value)).sum::<u64>();
     let of = |pods: Vec<Vec<Sample>>| sum(&mut pods.iter().flatten());
     let counted = match read(&metrics[0]) {
         Samples::Errors(Arms { stable, .. }) => {
