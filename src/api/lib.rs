@@ -44,7 +44,7 @@ pub use status::{
     Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, WeightRecord,
 };
 pub use storage::Storage;
-pub use traffic::{GatewayTraffic, ParentRef, Traffic, TrafficMode};
+pub use traffic::{GatewayTraffic, ParentRef, Testers, Traffic, TrafficMode};
 
 pub use training_run::{
     BaseModel, Dataset, Launcher, Output, Retention, Retries, Source, Trainer, TrainingRun, TrainingRunSpec,

@@ -82,6 +82,13 @@ pub enum Errors {
         /// Name of the other one.
         succeeded: &'static str,
     },
+    /// A counter of the failed ones and one of all.
+    Failed {
+        /// Its name.
+        failed: &'static str,
+        /// Name of the counter of all.
+        all: &'static str,
+    },
     /// A counter of those that did not fail and one of all.
     Succeeded {
         /// Its name.
@@ -170,7 +177,7 @@ const TRITON: Profile = Profile {
     hint: None,
 };
 
-/// The status label holds classes (`5xx`), of handlers that are no probes.
+/// The status label holds classes (`5xx`); probes are not counted. A GET is a question about the models.
 const VLLM: Profile = Profile {
     http: 8000,
     metrics: None,
@@ -178,7 +185,12 @@ const VLLM: Profile = Profile {
     readiness: "/health",
     liveness: "/health",
     breaks_off: true,
-    errors: Errors::ByCode { series: "http_requests_total", label: "status", codes: &["5xx"], except: &[] },
+    errors: Errors::ByCode {
+        series: "http_requests_total",
+        label: "status",
+        codes: &["5xx"],
+        except: &[("method", &["GET"])],
+    },
     times: Times::Histogram("vllm:e2e_request_latency_seconds", Unit::Seconds, &[]),
     hint: None,
 };
@@ -199,6 +211,7 @@ const KSERVE: Profile = Profile {
     hint: None,
 };
 
+/// `Requests2XX` counts probes and scrapes as well.
 const TORCH_SERVE: Profile = Profile {
     http: 8080,
     metrics: Some(8082),
@@ -206,7 +219,7 @@ const TORCH_SERVE: Profile = Profile {
     readiness: "/ping",
     liveness: "/ping",
     breaks_off: true,
-    errors: Errors::Apart { failed: "Requests5XX", except: &[], succeeded: "Requests2XX" },
+    errors: Errors::Failed { failed: "Requests5XX", all: "ts_inference_requests_total" },
     times: Times::Mean(
         "ts_inference_latency_microseconds",
         "ts_inference_requests_total",
@@ -234,7 +247,7 @@ const ML_SERVER: Profile = Profile {
     hint: None,
 };
 
-/// The status is a gRPC code's name; `INVALID_ARGUMENT`, `NOT_FOUND` and the like are the caller's fault.
+/// Questions about the model's state are counted, without an `API` of their own. The status is a gRPC code's name; `INVALID_ARGUMENT`, `NOT_FOUND` and the like are the caller's fault.
 const TF_SERVING: Profile = Profile {
     http: 8501,
     metrics: None,
@@ -257,7 +270,7 @@ const TF_SERVING: Profile = Profile {
         ],
         except: &[],
     },
-    times: Times::Histogram(":tensorflow:serving:request_latency", Unit::Microseconds, &[]),
+    times: Times::Histogram(":tensorflow:serving:request_latency", Unit::Microseconds, &[("API", &[""])]),
     hint: Some("--monitoring_config_file with prometheus_config enabled"),
 };
 

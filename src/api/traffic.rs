@@ -24,6 +24,22 @@ pub struct GatewayTraffic {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub hostnames: Vec<String>,
+    /// Requests that go to the candidate whatever its weight is, as soon as it has reached its first step, a preview
+    /// included. Without a candidate they go where all go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub testers: Option<Testers>,
+}
+
+/// Requests with this header.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Testers {
+    /// Name of the header.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$"))]
+    pub header: String,
+    /// Its whole value.
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[!-~]([ -~]*[!-~])?$"))]
+    pub value: String,
 }
 
 /// A Gateway. Its listener must allow routes from our namespace; that is the Gateway owner's decision.

@@ -73,14 +73,20 @@ pub struct Weights {
     pub a: i32,
     /// To slot b.
     pub b: i32,
+    /// Where testers' requests go, if not where all go.
+    pub testers: Option<Slot>,
 }
 impl Weights {
     /// `weight` percent to `slot`, the rest to the other one.
     pub fn to(slot: Slot, weight: i32) -> Self {
         match slot {
-            Slot::A => Self { a: weight, b: 100 - weight },
-            Slot::B => Self { a: 100 - weight, b: weight },
+            Slot::A => Self { a: weight, b: 100 - weight, testers: None },
+            Slot::B => Self { a: 100 - weight, b: weight, testers: None },
         }
+    }
+    /// Whether any request goes to a slot.
+    pub fn reaches(self, slot: Slot) -> bool {
+        self.of(slot) > 0 || self.testers == Some(slot)
     }
     /// Percent to a slot.
     pub fn of(self, slot: Slot) -> i32 {

@@ -81,7 +81,7 @@ async fn one(
             let found = routes.get_opt(owner.name).await;
             let found = found.map_err(|e| failed("get", "HTTPRoute", owner.name, e))?;
             let weights = found.and_then(|route| route.view(ident(&route.metadata)).weights);
-            let in_use = weights.is_some_and(|weights| weights.of(*slot) > 0);
+            let in_use = weights.is_some_and(|weights| weights.reaches(*slot));
             Ok(if in_use { Applied::Outrun } else { Applied::Whole })
         }
         Write::DeleteDeployment { name, uid } => {

@@ -149,7 +149,7 @@ fn versions(ctx: &Context, object: &Object<'_>) -> BTreeMap<String, ObservedVers
 }
 
 /// Weights that no decision ever asks for: a route that somebody bent out of shape.
-const UNKNOWN: serin_engine::Weights = serin_engine::Weights { a: -1, b: -1 };
+const UNKNOWN: serin_engine::Weights = serin_engine::Weights { a: -1, b: -1, testers: None };
 
 /// Pods carry the instance hash instead of the UID.
 fn pods_key(owner: &OwnerKey) -> OwnerKey {

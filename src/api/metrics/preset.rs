@@ -48,6 +48,10 @@ fn fill(preset: Option<Preset>, mut metric: Metric) -> Result<Metric, String> {
                 let (failed, succeeded) = (Some(counter(failed, except)), Some(counter(succeeded, &[])));
                 errors.failures = Some(Failures { failed, succeeded, all: None });
             }
+            Some(Errors::Failed { failed, all }) => {
+                let (failed, all) = (Some(counter(failed, &[])), Some(counter(all, &[])));
+                errors.failures = Some(Failures { failed, succeeded: None, all });
+            }
             Some(Errors::Succeeded { succeeded, all }) => {
                 let (succeeded, all) = (Some(counter(succeeded, &[])), Some(counter(all, &[])));
                 errors.failures = Some(Failures { failed: None, succeeded, all });

@@ -110,18 +110,18 @@ pub struct Except {
     /// Name of the label.
     #[schemars(length(min = 1, max = 100), regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_]*$"))]
     pub label: String,
-    /// Its values; one that ends with `*` stands for all that begin like it.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 200)), extend("x-kubernetes-list-type" = "set"))]
+    /// Its values; one that ends with `*` stands for all that begin like it, an empty one for none at all.
+    #[schemars(length(min = 1, max = 16), inner(length(max = 200)), extend("x-kubernetes-list-type" = "set"))]
     pub values: Vec<String>,
 }
 impl Except {
     /// Whether a series with these labels is left out.
     pub fn leaves_out(&self, labels: &BTreeMap<String, String>) -> bool {
-        labels.get(&self.label).is_some_and(|value| {
-            self.values.iter().any(|pattern| match pattern.strip_suffix('*') {
-                Some(beginning) => value.starts_with(beginning),
-                None => value == pattern,
-            })
+        // Prometheus does not keep a label without a value.
+        let value = labels.get(&self.label).map_or("", String::as_str);
+        self.values.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => value.starts_with(beginning),
+            None => value == pattern,
         })
     }
 }

@@ -11,7 +11,9 @@ use serin_api::{
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/presets.md");
 
 fn left(except: Left) -> String {
-    let of = |(label, values): &(&str, &[&str])| format!("`{label}` {}", values.join(", "));
+    let of = |(label, values): &(&str, &[&str])| {
+        format!("`{label}` {}", if *values == [""] { "empty".to_owned() } else { values.join(", ") })
+    };
     let all: Vec<String> = except.iter().map(of).collect();
     if all.is_empty() { String::new() } else { format!(" without {}", all.join("; ")) }
 }
@@ -26,6 +28,7 @@ fn table() -> String {
             Errors::Apart { failed, except, succeeded } => {
                 format!("`{failed}`{} beside `{succeeded}`", left(except))
             }
+            Errors::Failed { failed, all } => format!("`{failed}` of `{all}`"),
             Errors::Succeeded { succeeded, all } => format!("`{all}` less `{succeeded}`"),
         };
         let latency = match &p.times {

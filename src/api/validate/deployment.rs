@@ -2,7 +2,7 @@
 
 use super::common::{digest, env, label, range, storage};
 use super::metric;
-use crate::{ModelDeploymentSpec, ModelSource, Server, Strategy};
+use crate::{ModelDeploymentSpec, ModelSource, Server, Strategy, Testers};
 
 /// Checks the object's name: names of children are built from it.
 pub fn name(name: &str) -> Result<(), String> {
@@ -21,7 +21,25 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     {
         return Err("traffic.gateway.parentRefs must name a Gateway".to_owned());
     }
+    if let Some(testers) = spec.traffic.gateway.as_ref().and_then(|gateway| gateway.testers.as_ref()) {
+        header(testers)?;
+    }
     rollout(spec)
+}
+
+/// A header that a gateway can compare: nothing that would end a line or begin another one.
+fn header(testers: &Testers) -> Result<(), String> {
+    let name = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let Testers { header, value } = testers;
+    if header.is_empty() || !header.bytes().all(name) {
+        return Err(format!("traffic.gateway.testers.header {header:?} is not the name of a header"));
+    }
+    if value.is_empty() || value.trim() != value || !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Err(format!(
+            "traffic.gateway.testers.value {value:?} must be printable ASCII without spaces around it"
+        ));
+    }
+    Ok(())
 }
 
 fn model(model: &ModelSource) -> Result<(), String> {

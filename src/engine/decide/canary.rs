@@ -67,7 +67,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
     // A weight that is not in force has proved nothing.
     let weight = step(&steps, c.step_index).map_or(c.weight, |s| s.weight);
-    let ripe = held && d.in_force(Weights::to(c.slot, weight));
+    let ripe = held && d.in_force(d.step_weights(c, weight));
     match allowed {
         Allowed::Promote if last && ripe => promote(d, stable, c),
         Allowed::Promote | Allowed::Advance if ripe && !last => {
@@ -258,7 +258,7 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
         return d.report(reason, format!("{}: adding pods for {} %: {why}", c.version, next.weight));
     }
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(n) };
-    let weights = Weights::to(c.slot, next.weight);
+    let weights = d.step_weights(c, next.weight);
     if d.starves(stable, weights) || !d.weights(weights, journal) {
         return d.wait_for_gateway();
     }

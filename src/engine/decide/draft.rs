@@ -230,11 +230,19 @@ impl<'a> Draft<'a> {
         !self.starves(stable, Weights::to(stable.slot, 100)) && self.all_back_to(stable)
     }
 
+    /// The weight of a step, and with it the testers.
+    pub(super) fn step_weights(&self, c: &Candidate, weight: i32) -> Weights {
+        let testers = self.input.spec.traffic.gateway.as_ref().and_then(|gateway| gateway.testers.as_ref());
+        Weights { testers: testers.map(|_| c.slot), ..Weights::to(c.slot, weight) }
+    }
+
     /// The weight of a step, as it should be already; not if it would go to nothing.
     pub(super) fn assert_step(&mut self, stable: &Stable, c: &Candidate, weight: i32) {
-        let weights = Weights::to(c.slot, weight);
-        let present = self.world().traffic.as_ref().map_or(0, |t| t.weights.of(c.slot));
-        let to_nothing = present < weight && self.world().available(&c.revision) == 0;
+        let weights = self.step_weights(c, weight);
+        let more = self.world().traffic.as_ref().is_none_or(|t| {
+            t.weights.of(c.slot) < weight || !t.weights.reaches(c.slot) && weights.reaches(c.slot)
+        });
+        let to_nothing = more && self.world().available(&c.revision) == 0;
         if !to_nothing && !self.starves(stable, weights) {
             self.weights(weights, Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) });
         }
@@ -321,7 +329,7 @@ impl<'a> Draft<'a> {
             // A slot that still has weight by the route's word is somebody's traffic, whatever the status says.
             let another_slot = self.status.stable.as_ref().map(|s| s.slot) != Some(old.slot);
             let in_use = another_slot
-                && self.world().traffic.as_ref().is_some_and(|t| t.weights.of(old.slot) > 0 || !t.confirmed);
+                && self.world().traffic.as_ref().is_some_and(|t| t.weights.reaches(old.slot) || !t.confirmed);
             if in_use {
                 self.look_again(Duration::from_secs(1));
                 continue;

@@ -74,7 +74,7 @@ fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// There is room for one: a candidate on its way out leaves it to the stable version. Not while it has traffic, which
 /// it can only have by another strategy.
 pub(super) fn make_room(d: &mut Draft<'_>, c: &Candidate) {
-    let idle = d.world().traffic.as_ref().is_none_or(|t| t.weights.of(c.slot) == 0);
+    let idle = d.world().traffic.as_ref().is_none_or(|t| !t.weights.reaches(c.slot));
     let there = d.world().of(&c.revision).is_some_and(|found| !found.deleting);
     if d.input.spec.rollout.strategy == Strategy::Recreate && idle && there {
         d.ensure(&c.revision, &c.spec, c.slot, 0, 0);

@@ -325,6 +325,13 @@ fn preview(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         let message = format!("{} is ready; rollout.paused holds it before its preview", c.version);
         return d.report(Reason::Paused, message);
     }
+    // Testers' requests are traffic: what gets them is recorded first, or nobody would know whose pods these are.
+    if d.input.status.candidate.as_ref().is_none_or(|known| known.revision != c.revision) {
+        d.all_to(stable);
+        d.look_again(Duration::from_millis(50));
+        let message = format!("{} starts; {} serves", c.version, stable.version);
+        return d.report(Reason::CandidateStarting, message);
+    }
     let steps = d.steps();
     canary::enter_step(d, stable, c, &steps, 1);
 }

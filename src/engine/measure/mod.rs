@@ -45,10 +45,11 @@ pub struct Arms<P> {
 }
 
 impl Measurement {
-    /// With the weights that the candidate had, where they tell its share of the requests: behind a gateway.
+    /// With the weights that the candidate had, where they tell its share of the requests: behind a gateway, unless
+    /// testers come on top of it.
     #[must_use]
     pub fn weighed(mut self, spec: &ModelDeploymentSpec, weights: &[WeightRecord]) -> Self {
-        if spec.traffic.gateway.is_some() {
+        if spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.testers.is_none()) {
             self.weights = weights.to_vec();
         }
         self

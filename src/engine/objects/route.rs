@@ -25,6 +25,16 @@ pub fn route(
             })
         })
         .collect();
+    let path = json!({"path": {"type": "PathPrefix", "value": "/"}});
+    let mut rules = vec![json!({"matches": [path], "backendRefs": backends})];
+    if let (Some(testers), Some(slot)) = (&gateway.testers, weights.testers) {
+        // The more headers a rule matches, the sooner it is taken; the order in the list says nothing.
+        let mut header = path;
+        header["headers"] = json!([{"type": "Exact", "name": testers.header, "value": testers.value}]);
+        let name = owner.slot_service_name(slot);
+        let to = json!({"group": "", "kind": "Service", "name": name, "port": PORT, "weight": 1});
+        rules.push(json!({"matches": [header], "backendRefs": [to]}));
+    }
     let mut spec = json!({
         "parentRefs": gateway.parent_refs.iter().map(|p| {
             let mut r = Map::new();
@@ -39,10 +49,7 @@ pub fn route(
             }
             Value::Object(r)
         }).collect::<Vec<_>>(),
-        "rules": [{
-            "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-            "backendRefs": backends,
-        }],
+        "rules": rules,
     });
     if !gateway.hostnames.is_empty() {
         spec["hostnames"] = json!(gateway.hostnames);

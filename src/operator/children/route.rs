@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
-use serin_api::GatewayTraffic;
+use serin_api::{GatewayTraffic, Slot};
 use serin_engine::{Journal, Weights};
 
 use super::{Child, Ident, journal};
@@ -34,7 +34,19 @@ pub struct RouteParent {
 #[serde(rename_all = "camelCase")]
 pub struct RouteRule {
     #[serde(default)]
+    pub matches: Vec<RouteMatch>,
+    #[serde(default)]
     pub backend_refs: Vec<RouteBackend>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct RouteMatch {
+    #[serde(default)]
+    pub headers: Vec<RouteHeader>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct RouteHeader {
+    pub name: String,
+    pub value: String,
 }
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct RouteBackend {
@@ -73,6 +85,8 @@ pub struct RouteCondition {
 pub struct RouteView {
     pub ident: Ident,
     pub weights: Option<Weights>,
+    /// What makes a request a tester's.
+    pub testers: Option<RouteHeader>,
     pub parents: Vec<RouteParent>,
     pub hostnames: Vec<String>,
     pub journal: Option<Journal>,
@@ -90,19 +104,22 @@ impl Child for HttpRoute {
     }
     fn view(&self, ident: Ident) -> RouteView {
         let name = self.metadata.name.clone().unwrap_or_default();
-        let weights = match self.spec.rules.as_slice() {
-            [rule] => match rule.backend_refs.as_slice() {
-                [a, b] if a.name == format!("{name}-a") && b.name == format!("{name}-b") => {
-                    Some(Weights { a: a.weight, b: b.weight })
+        let (weights, testers) = match self.spec.rules.as_slice() {
+            [all] => (weights(&name, all), None),
+            [all, few] => match testers(&name, few) {
+                Some((slot, header)) => {
+                    let all = weights(&name, all);
+                    (all.map(|all| Weights { testers: Some(slot), ..all }), Some(header))
                 }
-                _ => None,
+                None => (None, None),
             },
-            _ => None,
+            _ => (None, None),
         };
         let (confirmed, refused) = route_state(self);
         RouteView {
             ident,
             weights,
+            testers,
             parents: self.spec.parent_refs.clone(),
             hostnames: self.spec.hostnames.clone(),
             journal: journal(&self.metadata),
@@ -110,6 +127,27 @@ impl Child for HttpRoute {
             refused,
         }
     }
+}
+
+/// What the rule for everybody says; `None` if it is not as we make it.
+fn weights(name: &str, rule: &RouteRule) -> Option<Weights> {
+    let everybody = rule.matches.iter().all(|m| m.headers.is_empty());
+    match rule.backend_refs.as_slice() {
+        [a, b] if everybody && a.name == format!("{name}-a") && b.name == format!("{name}-b") => {
+            Some(Weights { a: a.weight, b: b.weight, testers: None })
+        }
+        _ => None,
+    }
+}
+
+/// Where the testers' rule leads, and what makes a tester; `None` if it is not as we make it.
+fn testers(name: &str, rule: &RouteRule) -> Option<(Slot, RouteHeader)> {
+    let ([RouteMatch { headers }], [to]) = (rule.matches.as_slice(), rule.backend_refs.as_slice()) else {
+        return None;
+    };
+    let [header] = headers.as_slice() else { return None };
+    let slot = [Slot::A, Slot::B].into_iter().find(|slot| to.name == format!("{name}-{}", slot.as_str()))?;
+    (to.weight > 0).then(|| (slot, header.clone()))
 }
 
 /// Confirmed: every parent we name says Accepted and ResolvedRefs for this very generation. Refused: one of them says
@@ -159,7 +197,10 @@ pub fn attached_as_wanted(view: &RouteView, wanted: &GatewayTraffic) -> bool {
             section_name: p.section_name.clone(),
         })
         .collect();
-    view.parents == parents && view.hostnames == wanted.hostnames
+    let same = |header: &RouteHeader| {
+        wanted.testers.as_ref().is_some_and(|t| t.header == header.name && t.value == header.value)
+    };
+    view.parents == parents && view.hostnames == wanted.hostnames && view.testers.as_ref().is_none_or(same)
 }
 
 #[cfg(test)]

@@ -116,6 +116,9 @@ fn whole(value: f64) -> u64 {
 #[case::bentoml(Preset::BentoML, include_str!("recorded/bentoml.txt"), 33, 12, 33)]
 #[case::ray_serve(Preset::RayServe, include_str!("recorded/ray-serve.txt"), 41, 10, 19)]
 #[case::triton(Preset::Triton, include_str!("recorded/triton.txt"), 24, 5, 19)]
+#[case::torch_serve(Preset::TorchServe, include_str!("recorded/torchserve.txt"), 31, 14, 31)]
+#[case::tf_serving(Preset::TFServing, include_str!("recorded/tfserving.txt"), 34, 7, 18)]
+#[case::vllm(Preset::Vllm, include_str!("recorded/vllm.txt"), 24, 6, 15)]
 fn a_preset_reads_what_its_server_exports(
     #[case] preset: Preset,
     #[case] text: &str,

@@ -22,6 +22,7 @@ fn steps(weights: &[i32]) -> Value {
 #[case::bucket("/spec/model/artifact/uri", json!("s3://models/wine/v3.json"))]
 #[case::store("/spec/model/storage", json!({ "endpoint": "http://minio.example", "region": "eu-1", "secretName": "keys" }))]
 #[case::dots_in_a_name("/spec/model/artifact/uri", json!("https://models.example/v1..v3"))]
+#[case::testers("/spec/traffic/gateway/testers", json!({ "header": "X-Tester", "value": "yes" }))]
 #[case::one_step("/spec/rollout/steps", steps(&[100]))]
 #[case::rising_steps("/spec/rollout/steps", steps(&[1, 2, 50, 100]))]
 #[case::no_steps("/spec/rollout/steps", json!([]))]

@@ -122,6 +122,8 @@ const THRESHOLD: &str = "/spec/rollout/analysis/metrics/1/threshold";
 #[case("/spec/availability/drainSeconds", json!(-1), "availability.drainSeconds")]
 #[case("/spec/availability/minReadySeconds", json!(3601), "availability.minReadySeconds")]
 #[case("/spec/traffic/gateway/parentRefs", json!([]), "traffic.gateway.parentRefs")]
+#[case("/spec/traffic/gateway/testers", json!({ "header": "X Y", "value": "yes" }), "traffic.gateway.testers.header")]
+#[case("/spec/traffic/gateway/testers", json!({ "header": "X-Tester", "value": "a\r\nb" }), "traffic.gateway.testers.value")]
 #[case("/spec/rollout/steps", steps(&[10, 10]), "rollout.steps must go up: step 2")]
 #[case("/spec/rollout/steps", steps(&[10, 50, 25]), "rollout.steps must go up: step 3")]
 #[case("/spec/rollout/steps", steps(&[0, 10]), "rollout.steps: weight")]

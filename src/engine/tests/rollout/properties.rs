@@ -119,17 +119,24 @@ fn heal(sim: &mut Sim) {
 
 /// Where it happens.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "four coins")]
+#[allow(clippy::struct_excessive_bools, reason = "five coins")]
 struct World {
     steps: bool,
     ratio: bool,
     drain: bool,
+    testers: bool,
     /// The operator dies after each single effect.
     mortal: bool,
 }
 
 fn world() -> impl Strategy<Value = World> {
-    any::<[bool; 4]>().prop_map(|[steps, ratio, drain, mortal]| World { steps, ratio, drain, mortal })
+    any::<[bool; 5]>().prop_map(|[steps, ratio, drain, testers, mortal]| World {
+        steps,
+        ratio,
+        drain,
+        testers,
+        mortal,
+    })
 }
 
 fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError> {
@@ -139,6 +146,9 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
     }
     if !world.steps {
         first.rollout.steps.clear();
+    }
+    if world.testers {
+        crate::sim::script::testers(&mut first);
     }
     if world.ratio {
         first.traffic.gateway = None;

@@ -103,6 +103,12 @@ fn then(sim: &Sim) -> Then {
 #[case("back within the window", Then::Gone)]
 #[case("back within the window, and crashing", Then::Serves)]
 #[case("back from beyond the window", Then::Gone)]
+#[case("testers", Then::Serves)]
+#[case("testers of a bad one", Then::Refused("AnalysisFailed"))]
+#[case("testers of one that loses its pods", Then::Refused("ProgressDeadlineExceeded"))]
+#[case("testers by and by", Then::Serves)]
+#[case("testers of the third", Then::Gone)]
+#[case("blue with testers", Then::Serves)]
 #[case("blue", Then::Serves)]
 #[case("blue by replica ratio", Then::Serves)]
 #[case("blue, waiting for a person", Then::Waits(Phase::Canary))]
@@ -257,6 +263,25 @@ fn traffic_that_is_not_as_configured_decides_nothing() {
     assert_eq!(sim.status.verdict, Some(Verdict::Inconclusive));
     assert_eq!(sim.notes.iter().filter(|n| n.contains("/Hold")).count(), 1, "{:?}", sim.notes);
     assert_eq!(sim.since(170).len(), 0, "{}", sim.log());
+}
+
+#[test]
+fn testers_reach_the_candidate_while_it_is_tried() {
+    let testers = |name, seconds| {
+        let sim = at(name, seconds);
+        let slot = sim.status.candidate.as_ref().map(|c| c.slot);
+        (sim.cluster.route.as_ref().unwrap().weights.testers, slot)
+    };
+    assert_eq!(testers("testers", 90).0, None);
+    let (to, slot) = testers("testers", 300);
+    assert!(to.is_some() && to == slot);
+    assert_eq!(testers("testers", 2000).0, None);
+    assert_eq!(testers("testers of a bad one", 2000).0, None);
+    let (to, slot) = testers("testers by and by", 300);
+    assert!(to.is_some() && to == slot);
+    assert_eq!(testers("testers by and by", 600).0, None);
+    let (to, slot) = testers("blue with testers", 300);
+    assert!(to.is_some() && to == slot, "a preview, with no other traffic");
 }
 
 #[test]

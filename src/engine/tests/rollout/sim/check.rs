@@ -45,7 +45,8 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
         }
         Write::DeleteDeployment { name, .. } => {
             let Some(d) = sim.cluster.deployments.iter().find(|d| d.name == *name) else { return };
-            must!(sim, sim.cluster.weight(d.slot) == 0, "{} deleted with traffic", d.version);
+            let reached = sim.cluster.route.as_ref().is_some_and(|r| r.weights.reaches(d.slot));
+            must!(sim, !reached, "{} deleted with traffic", d.version);
             let named = sim.status.stable.as_ref().is_some_and(|s| s.revision == d.revision)
                 || sim.status.candidate.as_ref().is_some_and(|c| c.revision == d.revision);
             must!(sim, !named, "{} deleted while the status names it", d.version);
@@ -53,6 +54,9 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
         Write::CreateSlotService(_) | Write::ConfirmNoTraffic(_) => {}
         Write::SetWeights { weights, journal, .. } => {
             must!(sim, weights.a + weights.b == 100 && (0..=100).contains(&weights.a), "{weights:?}");
+            let tested = weights.testers.filter(|_| !stale).and_then(|slot| sim.cluster.at_slot(slot));
+            let there = tested.is_none_or(|d| sim.cluster.available(d) > 0 || sim.cluster.weight(d.slot) > 0);
+            must!(sim, there, "testers are sent to nothing");
             for slot in [Slot::A, Slot::B] {
                 if weights.of(slot) > sim.cluster.weight(slot) && !stale {
                     rises(sim, slot, weights.of(slot));

@@ -288,7 +288,7 @@ impl Sim {
                 self.metrics.qualities.insert(version.to_owned(), quality);
             }
             Event::Away(away) => self.metrics.away = away,
-            Event::EditRoute(a, b) => self.cluster.edit_route(Weights { a, b }),
+            Event::EditRoute(a, b) => self.cluster.edit_route(Weights { a, b, testers: None }),
             Event::LoseRoute => self.cluster.route = None,
             Event::Lose(version) => self.cluster.lose(version),
             Event::GatewayRefuses(refuses) => {

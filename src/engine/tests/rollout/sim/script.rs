@@ -81,6 +81,21 @@ fn a_step_for_a_person(s: &mut ModelDeploymentSpec) {
 fn window_of_one(s: &mut ModelDeploymentSpec) {
     s.rollout.rollback_window = 1;
 }
+pub fn testers(s: &mut ModelDeploymentSpec) {
+    let testers = serde_json::json!({ "header": "X-Tester", "value": "yes" });
+    if let Some(gateway) = &mut s.traffic.gateway {
+        gateway.testers = serde_json::from_value(testers).ok();
+    }
+}
+fn no_testers(s: &mut ModelDeploymentSpec) {
+    if let Some(gateway) = &mut s.traffic.gateway {
+        gateway.testers = None;
+    }
+}
+fn blue_with_testers(s: &mut ModelDeploymentSpec) {
+    previewed(s);
+    testers(s);
+}
 fn blue(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
     s.rollout.strategy = Strategy::BlueGreen;
@@ -241,7 +256,18 @@ pub fn all() -> Vec<Script> {
             &[v2, (600, Apply("v3")), (1200, Apply("v1"))],
             2200,
         ),
+        story("testers", testers, &only_v2, 2000),
+        story("testers of a bad one", testers, &[bad, v2], 2000),
+        story(
+            "testers of one that loses its pods",
+            testers,
+            &[v2, (199, Temper("v2", Temper::NeverReady)), (200, Kill("v2", None))],
+            4000,
+        ),
+        story("testers by and by", as_it_is, &[v2, (150, Edit(testers)), (400, Edit(no_testers))], 2000),
+        story("testers of the third", testers, &[v2, (300, Apply("v3"))], 3000),
         story("blue", blue, &only_v2, 2000),
+        story("blue with testers", blue_with_testers, &only_v2, 2000),
         story("blue by replica ratio", blue_by_ratio, &only_v2, 2000),
         story("blue, waiting for a person", blue_by_hand, &only_v2, 2000),
         story("blue, passed by a person", blue_by_hand, &[v2, (900, Skip("v2", "1"))], 2000),
