@@ -99,26 +99,47 @@ impl Counts {
     }
 }
 
+/// Whom the requests are for.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// Name of the host.
+    pub host: &'a str,
+    /// One more header, `NAME: VALUE`.
+    pub header: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Call<'a> {
+    fn from(host: &'a str) -> Self {
+        Self { host, header: None }
+    }
+}
+
+impl<'a> From<&'a String> for Call<'a> {
+    fn from(host: &'a String) -> Self {
+        host.as_str().into()
+    }
+}
+
 impl Load {
     /// Starts it: `rps` requests a second for at most `seconds`.
-    pub fn start(
+    pub fn start<'a>(
         bed: &Bed,
         built: &Built,
-        host: &str,
+        call: impl Into<Call<'a>>,
         rps: u32,
         seconds: u32,
         report: &Path,
     ) -> Result<Self, Error> {
         let port = bed.gateway_port().ok_or("this cluster has no gateway that the harness knows of")?;
-        Self::start_at(bed, built, port, host, rps, seconds, report)
+        Self::start_at(bed, built, port, call, rps, seconds, report)
     }
 
     /// The same at another port of the node.
-    pub fn start_at(
+    pub fn start_at<'a>(
         bed: &Bed,
         built: &Built,
         port: u16,
-        host: &str,
+        call: impl Into<Call<'a>>,
         rps: u32,
         seconds: u32,
         report: &Path,
@@ -127,10 +148,12 @@ impl Load {
         if report.exists() {
             std::fs::remove_file(report)?;
         }
+        let Call { host, header } = call.into();
         let child = bed
             .command_inside(&built.wine.to_string_lossy())
             .arg("load")
             .args(["--url", &format!("http://127.0.0.1:{port}/predict"), "--host", host])
+            .args(header.iter().flat_map(|line| ["--header", line]))
             .args(["--rps", &rps.to_string(), "--seconds", &seconds.to_string(), "--concurrency", "32"])
             .args(["--every-ms", "250", "--report"])
             .arg(report)

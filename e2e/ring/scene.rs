@@ -29,7 +29,7 @@ use crate::{
     Error, client,
     images::{self, Version},
     install,
-    load::{Counts, Load},
+    load::{Call, Counts, Load},
     training::Training,
     wine::Wine,
 };
@@ -249,6 +249,15 @@ impl Scene {
         let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
         Load::start(bed, built, &host, rps, LOAD_SECONDS, &self.report()?)
+    }
+
+    /// The same, with one more header, counted apart.
+    pub fn load_of_testers(&self, rps: u32, header: &str) -> Result<Load, Error> {
+        let Ring { bed, built, .. } = self.ring;
+        let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
+        let call = Call { host: &host, header: Some(header) };
+        let report = self.report()?.with_extension("testers.jsonl");
+        Load::start(bed, built, call, rps, LOAD_SECONDS, &report)
     }
 
     /// Where this scenario's load is counted.

@@ -1,10 +1,11 @@
 //! A better version takes over without a lost request, with the very pods that were tested.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use serin_api::{Outcome, Verdict};
 use serin_e2e::{
+    Error,
     images::Version,
-    ring::{run, status},
+    ring::{Scene, run, status},
 };
 
 /// Writes of one rollout of two steps besides Events, with three pods, from the apply until the old pods are gone.
@@ -47,6 +48,43 @@ async fn a_good_version_takes_over_with_the_pods_that_were_tested() {
         let cost = serin_e2e::ring::audit::Cost::of(&scene.ring.bed, mark, &scene.wine.namespace)?;
         eprintln!("one rollout of two steps: {cost}");
         assert!(cost.writes.len() <= WRITES, "one rollout takes at most {WRITES} writes: {cost}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn testers_reach_a_preview_through_the_gateway() {
+    run("testers", async |scene| {
+        scene.wine.rollout = json!({
+            "strategy": "BlueGreen", "blueGreen": {"autoPromote": false}, "analysis": {"intervalSeconds": 2},
+        });
+        let wanted = |scene: &Scene, version| -> Result<Value, Error> {
+            let mut object = scene.object(version)?;
+            object["spec"]["traffic"]["gateway"]["testers"] =
+                json!({"header": "X-Tester", "value": "yes, me"});
+            Ok(object)
+        };
+        scene.put(&wanted(scene, Version::V1)?).await?;
+        scene.serves("v1").await?;
+        let (load, testers) = (scene.load(50)?, scene.load_of_testers(20, "X-Tester: yes, me")?);
+        scene.answers(&load, Version::V1).await?;
+        scene.answers(&testers, Version::V1).await?;
+
+        scene.put(&wanted(scene, Version::V2)?).await?;
+        scene.answers(&testers, Version::V2).await?;
+        assert_eq!(scene.seen.weights(), [(100, 0)]);
+        // Back: nobody is left behind at what is going.
+        scene.put(&wanted(scene, Version::V1)?).await?;
+        scene.serves("v1").await?;
+        scene.answers(&testers, Version::V1).await?;
+        scene.settled().await?;
+        scene.answers(&testers, Version::V1).await?;
+        let (others, testers) = (load.stop().await?, testers.stop().await?);
+        let digest = &scene.ring.built.model(Version::V2)?.digest;
+        assert_eq!(others.of(digest).total, 0, "nobody else: {others:?}");
+        assert_eq!(scene.failed_besides(&others, &[])?, 0, "{others:?}");
+        assert_eq!(scene.failed_besides(&testers, &[])?, 0, "{testers:?}");
         Ok(())
     })
     .await;

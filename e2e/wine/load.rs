@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::Full;
-use hyper::{Method, Request, header};
+use hyper::{
+    Method, Request,
+    header::{self, HeaderName, HeaderValue},
+};
 use tokio::{io::AsyncWriteExt as _, sync::Semaphore, time::MissedTickBehavior};
 
 use crate::{
@@ -32,6 +35,9 @@ pub struct Options {
     /// The `Host` header, if it is not the URL's
     #[arg(long)]
     pub host: Option<String>,
+    /// One more header, `NAME: VALUE`
+    #[arg(long, value_parser = header_line)]
+    pub header: Option<(HeaderName, HeaderValue)>,
     /// Requests per second
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub rps: u32,
@@ -55,6 +61,13 @@ pub struct Options {
     pub seed: u64,
 }
 
+fn header_line(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(": ").ok_or("must be NAME: VALUE")?;
+    let name = name.parse().map_err(|_| format!("{name:?} is not the name of a header"))?;
+    let value = value.parse().map_err(|_| format!("{value:?} is not the value of a header"))?;
+    Ok((name, value))
+}
+
 /// Why the load did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -74,11 +87,13 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
     let target = target::parse(&options.url).map_err(LoadError::Target)?;
     let host = options.host.as_ref().unwrap_or(&target.authority);
     let request = |body: Bytes| {
-        Request::builder()
+        let request = Request::builder()
             .method(Method::POST)
             .uri(&target.path)
             .header(header::HOST, host)
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, "application/json");
+        let more = options.header.iter();
+        more.fold(request, |request, (name, value)| request.header(name, value))
             .body(Full::new(body))
             .map_err(|error| LoadError::Target(error.to_string()))
     };

@@ -316,6 +316,8 @@ const RAY_SERVE: Profile = Profile {
 
 const RAY_SERVE_PROBES: Left = &[("route", &["/-/*"])];
 
+/// `dropped` is a caller who did not wait for the answer. What fails in the model is answered with 424 or 429, which no rule on
+/// status codes at a gateway would find.
 const TGI: Profile = Profile {
     http: 80,
     metrics: None,
@@ -325,13 +327,14 @@ const TGI: Profile = Profile {
     breaks_off: true,
     errors: Errors::Apart {
         failed: "tgi_request_failure",
-        except: &[("err", &["validation"])],
+        except: &[("err", &["validation", "template", "dropped"])],
         succeeded: "tgi_request_success",
     },
     times: Times::Histogram("tgi_request_duration", Unit::Seconds, &[]),
     hint: None,
 };
 
+/// Probes and scrapes are GETs, and counted.
 const SGLANG: Profile = Profile {
     http: 30000,
     metrics: None,
@@ -343,7 +346,7 @@ const SGLANG: Profile = Profile {
         series: "sglang:http_responses_total",
         label: "status_code",
         codes: &["5xx"],
-        except: &[],
+        except: &[("method", &["GET"])],
     },
     times: Times::Histogram("sglang:e2e_request_latency_seconds", Unit::Seconds, &[]),
     hint: Some("--enable-metrics"),

@@ -178,19 +178,20 @@ impl Server {
                 startup,
             };
         };
+        // Some servers compute an answer to a probe, and are busy.
+        let patient = |path: &str, failures| Probe {
+            timeout_seconds: 5,
+            failure_threshold: failures,
+            ..Probe::at(path)
+        };
         Probes {
-            readiness: Some(readiness.unwrap_or_else(|| Probe::at(profile.readiness))),
-            liveness: Some(liveness.unwrap_or_else(|| Probe {
-                period_seconds: 10,
-                timeout_seconds: 5,
-                failure_threshold: 6,
-                ..Probe::at(profile.liveness)
-            })),
+            readiness: Some(readiness.unwrap_or_else(|| patient(profile.readiness, 3))),
+            liveness: Some(
+                liveness.unwrap_or_else(|| Probe { period_seconds: 10, ..patient(profile.liveness, 6) }),
+            ),
             // Until it has started nothing asks whether it is alive: a large model takes its time to load, which
             // `progressDeadlineSeconds` bounds.
-            startup: Some(
-                startup.unwrap_or_else(|| Probe { failure_threshold: 3600, ..Probe::at(profile.readiness) }),
-            ),
+            startup: Some(startup.unwrap_or_else(|| patient(profile.readiness, 3600))),
         }
     }
     /// Whether the program, told to end, breaks off what it has begun; its pods then wait first.

@@ -77,6 +77,7 @@ fn options(address: SocketAddr, report: &Path) -> load::Options {
     load::Options {
         url: format!("http://{address}/predict"),
         host: Some("wine.example".into()),
+        header: None,
         rps: 200,
         seconds: 30,
         concurrency: 8,

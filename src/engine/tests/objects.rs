@@ -178,6 +178,27 @@ fn the_route_always_names_both_slots() {
 }
 
 #[test]
+fn testers_have_a_rule_while_there_is_something_to_test() {
+    let gateway = json!({
+        "parentRefs": [{"name": "gw"}], "testers": {"header": "X-Tester", "value": "yes"},
+    });
+    let spec = spec("https://m.example/x", &json!({"traffic": {"gateway": gateway}}));
+    let gateway = spec.traffic.gateway.clone().unwrap();
+    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };
+    let rules = |weights| {
+        let route = objects::route(&owner(&spec), &gateway, weights, &journal, None);
+        route["spec"]["rules"].as_array().unwrap().clone()
+    };
+    assert_eq!(rules(Weights::to(Slot::A, 100)).len(), 1);
+    let rules = rules(Weights { testers: Some(Slot::B), ..Weights::to(Slot::B, 0) });
+    assert_eq!(rules[0]["backendRefs"][1]["weight"], 0);
+    let header = json!([{"type": "Exact", "name": "X-Tester", "value": "yes"}]);
+    assert_eq!(rules[1]["matches"][0]["headers"], header);
+    assert_eq!(rules[1]["backendRefs"].as_array().unwrap().len(), 1);
+    assert_eq!(rules[1]["backendRefs"][0]["name"], "wine-b");
+}
+
+#[test]
 fn without_a_gateway_the_selector_is_the_switch() {
     let spec = spec("https://m.example/x", &json!({}));
     let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };

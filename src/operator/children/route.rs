@@ -220,6 +220,39 @@ mod tests {
         .unwrap()
     }
 
+    fn ruled(rules: &serde_json::Value) -> RouteView {
+        let mut route = route("infra", &json!([]));
+        route.spec.rules = serde_json::from_value(rules.clone()).unwrap();
+        route.view(super::super::ident(route.meta()))
+    }
+
+    #[test]
+    fn testers_are_read_as_they_were_written() {
+        let all = json!({"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [
+            {"name": "wine-a", "weight": 90}, {"name": "wine-b", "weight": 10},
+        ]});
+        let few = |header: &str, to: &str| {
+            json!({"matches": [{"headers": [{"type": "Exact", "name": header, "value": "yes"}]}],
+                "backendRefs": [{"name": to, "weight": 1}]})
+        };
+        let weights = Weights { a: 90, b: 10, testers: None };
+        assert_eq!(ruled(&json!([all])).weights, Some(weights));
+        let tested = ruled(&json!([all, few("X-Tester", "wine-b")]));
+        assert_eq!(tested.weights, Some(Weights { testers: Some(Slot::B), ..weights }));
+        let wanted = |testers: serde_json::Value| -> GatewayTraffic {
+            let mut wanted = json!({"parentRefs": [{"name": "gw", "namespace": "infra"}]});
+            wanted["testers"] = testers;
+            serde_json::from_value(wanted).unwrap()
+        };
+        assert!(attached_as_wanted(&tested, &wanted(json!({"header": "X-Tester", "value": "yes"}))));
+        assert!(!attached_as_wanted(&tested, &wanted(json!({"header": "X-Other", "value": "yes"}))));
+        assert!(!attached_as_wanted(&tested, &wanted(json!(null))));
+        // Whatever is not ours is drift.
+        assert_eq!(ruled(&json!([all, few("X-Tester", "stranger")])).weights, None);
+        assert_eq!(ruled(&json!([few("X-Tester", "wine-b"), all])).weights, None);
+        assert_eq!(ruled(&json!([all, few("X-Tester", "wine-b"), all])).weights, None);
+    }
+
     #[test]
     fn a_weight_counts_only_when_its_own_gateway_speaks_of_this_generation() {
         let says = |accepted: &str, resolved: &str, generation: i64| {

@@ -119,6 +119,8 @@ fn whole(value: f64) -> u64 {
 #[case::torch_serve(Preset::TorchServe, include_str!("recorded/torchserve.txt"), 31, 14, 31)]
 #[case::tf_serving(Preset::TFServing, include_str!("recorded/tfserving.txt"), 34, 7, 18)]
 #[case::vllm(Preset::Vllm, include_str!("recorded/vllm.txt"), 24, 6, 15)]
+#[case::tgi(Preset::TGI, include_str!("recorded/tgi.txt"), 20, 5, 15)]
+#[case::sglang(Preset::SGLang, include_str!("recorded/sglang.txt"), 20, 3, 13)]
 fn a_preset_reads_what_its_server_exports(
     #[case] preset: Preset,
     #[case] text: &str,
