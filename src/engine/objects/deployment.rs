@@ -33,6 +33,17 @@ pub fn deployment(
         labels::SLOT: slot.as_str(),
     });
     let name = revision::child_name(owner.name, owner.uid, revision);
+    let own = json!({labels::INSTANCE: instance, labels::REVISION: revision});
+    let mut pods = pod_spec(spec, agent_image)?;
+    // One node or zone that is lost takes as few pods of a version as can be; but none waits for a better place.
+    pods["topologySpreadConstraints"] = ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        .map(|key| {
+            json!({
+                "topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": own},
+            })
+        })
+        .into();
     let server = &spec.server;
     Ok(json!({
         "apiVersion": "apps/v1",
@@ -42,7 +53,7 @@ pub fn deployment(
             "replicas": replicas,
             "revisionHistoryLimit": 0,
             "minReadySeconds": spec.min_ready_seconds.max(SETTLING_SECONDS),
-            "selector": {"matchLabels": {labels::INSTANCE: instance, labels::REVISION: revision}},
+            "selector": {"matchLabels": own},
             "template": {
                 "metadata": {
                     "labels": pod_labels,
@@ -52,7 +63,7 @@ pub fn deployment(
                         "prometheus.io/path": server.metrics_path(),
                     },
                 },
-                "spec": pod_spec(spec, agent_image)?,
+                "spec": pods,
             },
         },
     }))

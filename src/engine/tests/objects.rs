@@ -92,6 +92,20 @@ fn pods_say_where_prometheus_finds_them() {
 }
 
 #[test]
+fn pods_of_a_version_keep_apart_where_they_can() {
+    let d = deployment(&spec("https://m.example/x", &json!({})));
+    let spread = &d["spec"]["template"]["spec"]["topologySpreadConstraints"];
+    assert_eq!(spread[0]["topologyKey"], "kubernetes.io/hostname");
+    for constraint in spread.as_array().unwrap() {
+        assert_eq!(constraint["whenUnsatisfiable"], "ScheduleAnyway");
+        assert_eq!(
+            constraint["labelSelector"], d["spec"]["selector"],
+            "a candidate beside the stable version's"
+        );
+    }
+}
+
+#[test]
 fn readiness_is_asked_for_unless_the_user_says_how() {
     let probe = |extra: &Value| {
         let d = deployment(&spec("https://m.example/x", extra));
