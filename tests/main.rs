@@ -21,3 +21,4 @@ mod training_failures;
 mod training_results;
 mod training_success;
 mod versions;
+mod watch;

@@ -37,6 +37,13 @@ pub struct Cluster {
     pub namespace: String,
 }
 
+/// What a list gave.
+pub struct Listed<K> {
+    pub objects: Vec<K>,
+    /// Names of those that do not fit the types of this version of serin.
+    pub unreadable: Vec<String>,
+}
+
 impl Flags {
     /// Connects; nothing is sent yet.
     pub async fn connect(&self) -> Result<Cluster, Failure> {
@@ -86,7 +93,7 @@ impl Cluster {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        self.pages(ListParams::default().labels(labels)).await
+        Ok(self.pages(self.guarded(), ListParams::default().labels(labels)).await?.objects)
     }
 
     /// All objects of the namespace. Those that this version of serin cannot read are left out.
@@ -94,21 +101,44 @@ impl Cluster {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        self.pages(ListParams::default()).await
+        Ok(self.pages(self.guarded(), ListParams::default()).await?.objects)
     }
 
-    async fn pages<K>(&self, wanted: ListParams) -> Result<Vec<K>, Failure>
+    /// All objects of the namespace, or of every namespace, with the names of those that cannot be read.
+    pub async fn survey<K>(&self, everywhere: bool) -> Result<Listed<K>, Failure>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let api = Api::<DeserializeGuard<K>>::namespaced(self.client.clone(), &self.namespace);
-        let mut all = Vec::new();
+        let api = if everywhere { Api::all(self.client.clone()) } else { self.guarded() };
+        self.pages(api, ListParams::default()).await
+    }
+
+    /// The objects of a kind in the namespace, as they are watched: one that cannot be read does not end the watch.
+    pub fn guarded<K>(&self) -> Api<DeserializeGuard<K>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    async fn pages<K>(&self, api: Api<DeserializeGuard<K>>, wanted: ListParams) -> Result<Listed<K>, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let mut all = Listed { objects: Vec::new(), unreadable: Vec::new() };
         let mut page = wanted.limit(PAGE);
         loop {
             let list = api.list(&page).await.map_err(|error| {
-                format!("{} in namespace {}: {}", K::plural(&()), self.namespace, line(&error))
+                let place =
+                    api.namespace().map_or(String::new(), |namespace| format!(" in namespace {namespace}"));
+                format!("{}{place}: {}", K::plural(&()), line(&error))
             })?;
-            all.extend(list.items.into_iter().filter_map(|guard| guard.0.ok()));
+            for DeserializeGuard(read) in list.items {
+                match read {
+                    Ok(object) => all.objects.push(object),
+                    Err(broken) => all.unreadable.push(broken.metadata.name.unwrap_or_default()),
+                }
+            }
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
                 None => return Ok(all),
@@ -118,7 +148,7 @@ impl Cluster {
 }
 
 /// What the apiserver said, or what hindered us from asking.
-fn line(error: &kube::Error) -> String {
+pub fn line(error: &kube::Error) -> String {
     match error {
         // The apiserver knows no such resource, which is another 404 than that of an object.
         kube::Error::Api(status) if status.code == 404 => {

@@ -17,7 +17,7 @@ pub struct Args {
 }
 
 /// What a person decides.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The candidate takes over without further evidence.
     Promote,
@@ -35,6 +35,26 @@ pub enum Order {
     Resume,
 }
 
+/// An order about what was seen when it was made: about that candidate, at that step, and about no other.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What a person is asked before it is sent.
+    pub question: String,
+    /// What it means, once it is sent.
+    said: String,
+    change: Value,
+    order: Order,
+    about: Subject,
+}
+
+/// What an order is about.
+#[derive(Debug, PartialEq, Eq)]
+struct Subject {
+    uid: Option<String>,
+    revision: Option<String>,
+    step: Option<i32>,
+}
+
 /// Gives an order and says to whom.
 pub fn run(args: &Args, order: Order) -> Result<(), Failure> {
     let said = cluster::block_on(give(args, order))?;
@@ -44,10 +64,63 @@ pub fn run(args: &Args, order: Order) -> Result<(), Failure> {
 async fn give(args: &Args, order: Order) -> Result<String, Failure> {
     let cluster = args.cluster.connect().await?;
     let deployment: ModelDeployment = cluster.get(&args.name).await?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let (change, said) = change(&deployment, order, now)?;
-    cluster.patch::<ModelDeployment>(&args.name, &change).await?;
-    Ok(format!("modeldeployment {}: {said}", args.name))
+    let order = prepare(&deployment, order, SystemTime::now())?;
+    send(&cluster, &args.name, &order).await
+}
+
+/// Makes an order from what is seen; an error says why there is nothing to order.
+pub fn prepare(deployment: &ModelDeployment, order: Order, now: SystemTime) -> Result<Prepared, Failure> {
+    let (change, said) = change(deployment, order, now.duration_since(UNIX_EPOCH)?.as_secs())?;
+    let about = Subject::of(deployment, order);
+    Ok(Prepared { question: question(deployment, order), said, change, order, about })
+}
+
+/// Sends it, and says what it means.
+pub async fn send(cluster: &cluster::Cluster, name: &str, order: &Prepared) -> Result<String, Failure> {
+    cluster.patch::<ModelDeployment>(name, &order.change).await?;
+    Ok(format!("modeldeployment {name}: {}", order.said))
+}
+
+impl Prepared {
+    /// Whether what it is about is still there.
+    pub fn holds(&self, deployment: &ModelDeployment) -> bool {
+        self.about == Subject::of(deployment, self.order)
+    }
+}
+
+impl Subject {
+    fn of(deployment: &ModelDeployment, order: Order) -> Self {
+        let status = deployment.status.as_ref();
+        let candidate = status.and_then(|s| s.candidate.as_ref());
+        let revision = match order {
+            Order::Retry => status.and_then(|s| s.last_failed.as_ref()).map(|f| &f.revision),
+            Order::Undo => status.and_then(|s| s.stable.as_ref()).map(|s| &s.revision),
+            Order::Promote | Order::Abort | Order::Skip | Order::Pause | Order::Resume => {
+                candidate.map(|c| &c.revision)
+            }
+        };
+        let step = candidate.filter(|_| matches!(order, Order::Skip)).map(|c| c.step_index);
+        Self { uid: deployment.metadata.uid.clone(), revision: revision.cloned(), step }
+    }
+}
+
+fn question(deployment: &ModelDeployment, order: Order) -> String {
+    let status = deployment.status.as_ref();
+    let candidate = status.and_then(|s| s.candidate.as_ref());
+    let whom = candidate.map_or(String::new(), |c| format!("{} ({})", c.version, c.revision));
+    let name = deployment.metadata.name.as_deref().unwrap_or_default();
+    match order {
+        Order::Promote => format!("promote {whom}?"),
+        Order::Abort => format!("abort {whom}?"),
+        Order::Skip => format!("skip step {} of {whom}?", candidate.map_or("", |c| &c.step)),
+        Order::Retry => {
+            let failed = status.and_then(|s| s.last_failed.as_ref());
+            failed.map_or(String::new(), |f| format!("retry {} ({})?", f.version, f.revision))
+        }
+        Order::Undo => format!("undo the last change of {name}?"),
+        Order::Pause => format!("pause the rollout of {name}?"),
+        Order::Resume => format!("resume the rollout of {name}?"),
+    }
 }
 
 /// The merge patch, and what it means in words. `now` makes an order new; the revision makes it about what was seen.
@@ -107,21 +180,10 @@ fn change(deployment: &ModelDeployment, order: Order, now: u64) -> Result<(Value
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn deployment(status: &Value) -> ModelDeployment {
-        serde_json::from_value(json!({
-            "apiVersion": "serin.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "wine"},
-            "spec": {
-                "model": {"artifact": {"uri": "pvc://m/wine", "digest": format!("sha256:{}", "0".repeat(64))}},
-                "server": {"image": "registry.example/wine:1"},
-            },
-            "status": status,
-        }))
-        .unwrap()
-    }
+    use crate::fixtures;
 
     fn rejected() -> ModelDeployment {
-        deployment(&json!({"lastFailed": {
+        fixtures::deployment(&json!({"lastFailed": {
             "revision": "r1-2", "version": "v2", "digest": "sha256:2", "reason": "AnalysisFailed", "message": "worse",
             "at": "2026-08-01T10:00:00Z",
         }}))
@@ -144,8 +206,26 @@ mod tests {
             let error = change(&rejected(), order, 7).unwrap_err().to_string();
             assert!(error.starts_with(says), "{error}");
         }
-        let error = change(&deployment(&json!({})), Order::Retry, 7).unwrap_err().to_string();
+        let error = change(&fixtures::deployment(&json!({})), Order::Retry, 7).unwrap_err().to_string();
         assert_eq!(error, "no version was rejected");
+    }
+
+    #[test]
+    fn an_order_is_about_what_was_seen() {
+        let seen = fixtures::trying();
+        let skip = prepare(&seen, Order::Skip, UNIX_EPOCH).unwrap();
+        let promote = prepare(&seen, Order::Promote, UNIX_EPOCH).unwrap();
+        assert_eq!(skip.question, "skip step 2/3 of v2 (r1-v2)?");
+        assert_eq!(promote.question, "promote v2 (r1-v2)?");
+        let mut next_step = seen.clone();
+        next_step.status.as_mut().unwrap().candidate.as_mut().unwrap().step_index = 3;
+        assert!(!skip.holds(&next_step) && promote.holds(&next_step));
+        let mut another = seen.clone();
+        another.status.as_mut().unwrap().candidate.as_mut().unwrap().revision = "r1-v3".to_owned();
+        assert!(!promote.holds(&another) && !promote.holds(&fixtures::promoted()));
+        let mut namesake = seen;
+        namesake.metadata.uid = Some("u2".to_owned());
+        assert!(!promote.holds(&namesake));
     }
 
     #[test]

@@ -3,6 +3,10 @@
 mod cluster;
 mod crds;
 mod explain;
+mod facts;
+#[cfg(test)]
+mod fixtures;
+mod get;
 mod hand;
 mod history;
 mod judge;
@@ -12,6 +16,7 @@ mod output;
 mod provenance;
 mod simulate;
 mod undo;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -35,6 +40,10 @@ enum Command {
     Provenance(provenance::Args),
     /// Show where a ModelVersion comes from and what became of it.
     Lineage(lineage::Args),
+    /// Show ModelDeployments at a glance: versions, weight, step, verdict and evidence; with a name, all its metrics.
+    Get(get::Args),
+    /// Watch a ModelDeployment at a terminal, with keys for a person's decisions; in a pipe, a line for each change.
+    Watch(watch::Args),
     /// Show what serves, what is being tried, and what became of the last versions.
     History(history::Args),
     /// Say why a candidate was promoted, sent back or held: judge it again, with its evidence over time.
@@ -68,6 +77,8 @@ fn main() -> ExitCode {
         Command::Crds(args) => crds::run(&args),
         Command::Provenance(args) => provenance::run(&args),
         Command::Lineage(args) => lineage::run(&args),
+        Command::Get(args) => get::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Promote(args) => hand::run(&args, hand::Order::Promote),

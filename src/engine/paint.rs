@@ -1,5 +1,7 @@
 //! Text for terminals.
 
+use serin_api::Verdict;
+
 /// Whether colours are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
@@ -20,6 +22,18 @@ pub enum Tone {
     Bad,
 }
 
+impl From<Verdict> for Tone {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass | Verdict::Promoted => Self::Good,
+            Verdict::Fail | Verdict::RolledBack => Self::Bad,
+            Verdict::Undecided | Verdict::NoData | Verdict::Inconclusive | Verdict::ProviderError => {
+                Self::Plain
+            }
+        }
+    }
+}
+
 impl Paint {
     fn with(self, code: &str, text: &str) -> String {
         match self {
@@ -27,13 +41,16 @@ impl Paint {
             Self::Colour => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
         }
     }
-    pub(crate) fn bold(self, text: &str) -> String {
+    /// What the eye should find first.
+    pub fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
-    pub(crate) fn faint(self, text: &str) -> String {
+    /// What it may skip.
+    pub fn faint(self, text: &str) -> String {
         self.with("2", text)
     }
-    pub(crate) fn toned(self, tone: Tone, text: &str) -> String {
+    /// In the colour of its tone.
+    pub fn toned(self, tone: Tone, text: &str) -> String {
         match tone {
             Tone::Plain => text.to_owned(),
             Tone::Good => self.with("32", text),
@@ -43,6 +60,6 @@ impl Paint {
 }
 
 /// Texts of users and programs: no line break, and nothing that a terminal would obey.
-pub(crate) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

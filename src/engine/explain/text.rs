@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serin_api::{MetricEvidence, Verdict, WeightRecord};
 
 use super::Explanation;
-use crate::paint::{Paint, Tone, clean};
+use crate::paint::{Paint, clean};
 
 /// Most lines of the table over time.
 const LINES: usize = 20;
@@ -16,7 +16,7 @@ const BAR: f64 = 24.0;
 /// Draws it; the last line ends with a line break.
 pub fn render(e: &Explanation, paint: Paint) -> String {
     let mut out = String::new();
-    let verdict = paint.toned(tone(e.verdict), &format!("{:?}", e.verdict));
+    let verdict = paint.toned(e.verdict.into(), &format!("{:?}", e.verdict));
     let _ = writeln!(
         out,
         "{} {} {verdict}",
@@ -45,7 +45,7 @@ fn metrics(evidence: &[MetricEvidence], paint: Paint) -> String {
     );
     let mut out = format!("{}\n", paint.faint(&head));
     for m in evidence {
-        let verdict = paint.toned(tone(m.verdict), &format!("{:<9}", format!("{:?}", m.verdict)));
+        let verdict = paint.toned(m.verdict.into(), &format!("{:<9}", format!("{:?}", m.verdict)));
         let (metric, log10_e, estimated, samples) = (&m.metric, &m.log10_e, &m.estimate, m.samples);
         let _ = writeln!(out, "{metric:<name$}  {verdict}  {log10_e:>8}  {estimated:<estimate$}  {samples}");
     }
@@ -66,7 +66,7 @@ fn over_time(e: &Explanation, paint: Paint) -> String {
         let mark = if Some(i) == decided { "  <- enough to send it back" } else { "" };
         let line = format!("{bar}{mark}");
         let at = point.at.format("%H:%M:%S");
-        let painted = paint.toned(tone(point.verdict), &line);
+        let painted = paint.toned(point.verdict.into(), &line);
         let _ = writeln!(out, "{at}  {weight:>4} %  {:>8.2}  {}", point.log10_e, painted.trim_end());
     }
     let _ = writeln!(
@@ -90,12 +90,4 @@ fn bar(value: f64, full: f64) -> String {
     )]
     let length = (BAR * (value / full.max(0.01)).clamp(0.0, 1.0)).round() as usize;
     "█".repeat(length)
-}
-
-fn tone(verdict: Verdict) -> Tone {
-    match verdict {
-        Verdict::Pass | Verdict::Promoted => Tone::Good,
-        Verdict::Fail | Verdict::RolledBack => Tone::Bad,
-        Verdict::Undecided | Verdict::NoData | Verdict::Inconclusive | Verdict::ProviderError => Tone::Plain,
-    }
 }
