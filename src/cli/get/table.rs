@@ -155,8 +155,8 @@ mod tests {
         assert_eq!(
             details(&fixtures::trying(), Paint::Plain),
             "Analyzing: v2: step 2/3 at 25 % of the traffic, gathering evidence\n\n\
-             METRIC   VERDICT    LOG10 E  EVIDENCE AGAINST IT  ESTIMATE                              SAMPLES  NEEDED\n\
-             errors   Undecided     0.88  ███████░░░░░░░░░     2.10 % errors, stable 0.44 % (4.8x)   1200     300\n\
+             METRIC   VERDICT    LOG10 E  EVIDENCE AGAINST IT  ESTIMATE                               SAMPLES  NEEDED\n\
+             errors   Undecided     0.88  ███████░░░░░░░░░     2.10 % errors, stable 0.44 % (4.8x)    1200     300\n\
              latency  Pass         -0.40  ░░░░░░░░░░░░░░░░     1.00 % slower than 0.5, stable 1.00 %  1200     -\n\
              against v2, at its last step; a full bar is 2.00\n"
         );

@@ -244,6 +244,7 @@ mod tests {
         let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         press(&mut app, 'p');
         assert!(matches!(app.press(ctrl_c, SystemTime::UNIX_EPOCH), Todo::Quit), "also from a question");
+        let mut app = watching(fixtures::trying(), true);
         let esc = KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE);
         press(&mut app, 'p');
         assert!(matches!(app.press(esc, SystemTime::UNIX_EPOCH), Todo::Nothing), "that is a no");

@@ -36,7 +36,7 @@ struct Screen(DefaultTerminal);
 impl Screen {
     fn take() -> Result<Self, Failure> {
         ratatui::try_init().map(Self).map_err(|error| {
-            ratatui::restore();
+            let _ = ratatui::try_restore();
             format!("this terminal cannot be drawn on: {error}").into()
         })
     }
@@ -51,7 +51,8 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        ratatui::restore();
+        // Whoever closed the terminal takes no more of it.
+        let _ = ratatui::try_restore();
     }
 }
 

@@ -68,7 +68,9 @@ impl Listing {
 
     /// What was refused before anything was seen will be refused again.
     fn failed(&self, error: watcher::Error) -> News {
-        use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+        use watcher::Error::{
+            InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed,
+        };
         match error {
             InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
                 if !self.begun && matches!(status.code, 401 | 403) =>
@@ -79,7 +81,7 @@ impl Listing {
                 News::Interrupted(cluster::line(&error))
             }
             WatchError(status) => News::Interrupted(status.message.clone()),
-            other => News::Interrupted(other.to_string()),
+            error @ NoResourceVersion => News::Interrupted(error.to_string()),
         }
     }
 }

@@ -197,7 +197,7 @@ impl Brush {
         let wide = |cell: fn(&Gauge) -> usize| screen.evidence.iter().map(cell).max().unwrap_or(0);
         let name = wide(|g| g.metric.chars().count());
         let verdict = wide(|g| g.verdict.text.chars().count());
-        let bar = (self.width / 5).clamp(4, GAUGE);
+        let bar = (self.width / 8).clamp(4, GAUGE);
         for gauge in &screen.evidence {
             push(rows, 6, Line::from(self.gauge(gauge, name, verdict, bar)));
         }

@@ -49,10 +49,10 @@ traffic    ████████████░░░░░░░░░░░
 steps      ● 5 % ─ ◉ 25 % ─ ○ 50 % ‖  step 2/3, 38s of 60s left
 verdict    Undecided  22m to the horizon
 evidence against v2 when step 2/3 began ────────────────────────────────────────
-errors   ███████░░░░░░░░░  0.88 / 2.00  Undecided  2.10 % errors, stable 0.44 %
-latency  ░░░░░░░░░░░░░░░░ -0.40 / 2.00  Pass       1.00 % slower than 0.5, stabl
+errors   ████░░░░░░  0.88 / 2.00  Undecided  2.10 % errors, stable 0.44 % (4.8x)
+latency  ░░░░░░░░░░ -0.40 / 2.00  Pass       1.00 % slower than 0.5, stable 1.00
 outcomes ───────────────────────────────────────────────────────────────────────
-    2h59m  v1  r1-v1  Deployed
+    179m  v1  r1-v1  Deployed
 seen ───────────────────────────────────────────────────────────────────────────
 12:00:00  Analyzing: v2: step 2/3 at 25 % of the traffic, gathering evidence
 12:00:00  verdict Undecided: errors 2.10 % errors, stable 0.44 % (4.8x)
@@ -73,7 +73,7 @@ fn a_large_terminal_has_more_of_it() {
     let told = text(&buffer(&fixtures::rejected(), &app, Paint::Plain, (120, 40)));
     assert!(told.contains("AnalysisFailed: errors: 9 % errors"), "{told}");
     assert!(
-        told.contains("████████████████████████  3.11 / 2.00  Fail  9.00 % errors, stable 0.00 %; 90 seen"),
+        told.contains("███████████████  3.11 / 2.00  Fail  9.00 % errors, stable 0.00 %; 90 seen"),
         "{told}"
     );
     assert!(told.contains("v2 was rolled back (AnalysisFailed)"), "{told}");
