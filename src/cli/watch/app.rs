@@ -133,7 +133,10 @@ impl App {
             KeyCode::Char('r') => Order::Retry,
             KeyCode::Char(' ') if self.is_paused() => Order::Resume,
             KeyCode::Char(' ') => Order::Pause,
-            _ => return Todo::Nothing,
+            _ => {
+                self.answer = None;
+                return Todo::Nothing;
+            }
         };
         self.answer = None;
         if !self.keys {
@@ -165,13 +168,18 @@ impl App {
         Todo::Nothing
     }
 
-    /// An order has arrived, or has not.
-    pub fn answered(&mut self, answer: Result<String, String>) {
+    /// An order has arrived, or has not. What was ordered stands in the log beside what came of it.
+    pub fn answered(&mut self, answer: Result<String, String>, now: DateTime<Utc>) {
         self.sending = false;
-        self.answer = Some(match answer {
+        let said = match answer {
             Ok(said) => Said::new(Tone::Good, said),
             Err(error) => Said::new(Tone::Bad, error),
-        });
+        };
+        if said.tone == Tone::Good {
+            self.log.push_front(Entry { at: now, said: said.clone() });
+            self.log.truncate(LOG);
+        }
+        self.answer = Some(said);
     }
 
     fn is_paused(&self) -> bool {
@@ -210,8 +218,12 @@ mod tests {
         assert!(matches!(press(&mut app, 'y'), Todo::Send(_)));
         press(&mut app, 's');
         assert_eq!(answer(&app), "the last order is still on its way");
-        app.answered(Err("no\u{1b}[2J".to_owned()));
+        app.answered(Err("no\u{1b}[2J".to_owned()), now());
         assert_eq!(answer(&app), "no [2J");
+        press(&mut app, 'x');
+        assert_eq!(answer(&app), "", "any key makes room for the list of keys");
+        app.answered(Ok("v2 is to go back".to_owned()), now());
+        assert_eq!(app.log[0].said.text, "v2 is to go back");
         press(&mut app, ' ');
         assert_eq!(app.asked.as_ref().unwrap().question, "pause the rollout of wine?");
     }

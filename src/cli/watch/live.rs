@@ -108,7 +108,7 @@ async fn run(
             },
             answer = wait(&mut sending) => {
                 sending = None;
-                app.answered(answer.map_err(|error| error.to_string()));
+                app.answered(answer.map_err(|error| error.to_string()), super::now());
             }
             _ = second.tick() => {}
             () = watch.timeout() => return Err(watch.too_late(app)),
