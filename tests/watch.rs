@@ -20,7 +20,7 @@ async fn a_watch_follows_a_rollout_from_the_new_spec_to_its_end() {
     assert!(rested.contains("wine: v1 serves\n") && rested.ends_with("v1 serves\n"), "{rested}");
 
     // At once: the status still speaks of v1, which must not be taken for the end.
-    world.apply(&wine("v2").steps(&[(20, 1), (60, 1)])).await;
+    world.apply(&wine("v2").steps(&[(20, 4), (60, 1)])).await;
     let log = watches(&world).await.unwrap();
     assert!(log.ends_with("\nv2 was promoted\n"), "{log}");
     let told = ["step 1/2 -> 2/2, weight 20 % -> 60 %", "v2 was promoted\n", "Complete: v2 serves\n"];
