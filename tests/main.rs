@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // Tests: what fails is to be seen where it fails.
 
 mod another_definition;
+mod autoscaling;
 mod changes;
 mod chaos;
 mod crashes;

@@ -14,8 +14,12 @@ pub fn url(state: &State) -> String {
     format!("http://{}", state.socket(PORT))
 }
 
+/// Namespaces whose pods' histograms are kept in the native form.
+const NATIVE: &str = ".+-native";
+
 /// The jobs: pods that ask for it by annotation, and the gateway.
 fn config(state: &State) -> String {
+    let native = "    scrape_native_histograms: true\n    convert_classic_histograms_to_nhcb: true\n";
     format!(
         "\
 global:
@@ -26,8 +30,19 @@ scrape_configs:
   - job_name: gateway
     static_configs:
       - targets: ['{gateway}']
-  - job_name: kubernetes-pods
-    kubernetes_sd_configs:
+{pods}{native_pods}",
+        gateway = gateway::metrics_url(state).trim_start_matches("http://").trim_end_matches("/metrics"),
+        pods = pods(state, "kubernetes-pods", "drop", ""),
+        native_pods = pods(state, "kubernetes-pods-native", "keep", native),
+    )
+}
+
+/// The usual job for pods, of the namespaces that are not native or of those that are.
+fn pods(state: &State, job: &str, native: &str, more: &str) -> String {
+    format!(
+        "\
+  - job_name: {job}
+{more}    kubernetes_sd_configs:
       - role: pod
         api_server: https://127.0.0.1:{api}
         authorization:
@@ -35,6 +50,9 @@ scrape_configs:
         tls_config:
           ca_file: {ca}
     relabel_configs:
+      - source_labels: [__meta_kubernetes_namespace]
+        action: {native}
+        regex: '{NATIVE}'
       - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
         action: keep
         regex: 'true'
@@ -63,7 +81,6 @@ scrape_configs:
         action: replace
         target_label: pod
 ",
-        gateway = gateway::metrics_url(state).trim_start_matches("http://").trim_end_matches("/metrics"),
         api = state.ports.apiserver,
         token = state.tokens.prometheus,
         ca = state.text("certs/ca.crt"),

@@ -145,10 +145,12 @@ fn words(md: &ModelDeployment) -> String {
     format!("stable {stable} | candidate {candidate} | {verdict} | {progress}")
 }
 
-/// Weights of the slots on a route of ours; the names of the Services end in the slot.
+/// Weights of the slots on a route of ours, testers apart; the names of the Services end in the slot.
 fn weights(route: &DynamicObject) -> (i64, i64) {
     let rules = route.data["spec"]["rules"].as_array().into_iter().flatten();
-    let backends = rules.flat_map(|r| r["backendRefs"].as_array().into_iter().flatten());
+    let backends = rules
+        .filter(|r| r["matches"][0]["headers"].is_null())
+        .flat_map(|r| r["backendRefs"].as_array().into_iter().flatten());
     let mut all = (0, 0);
     for backend in backends {
         let weight = backend["weight"].as_i64().unwrap_or(1);

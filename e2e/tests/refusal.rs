@@ -135,3 +135,24 @@ async fn a_version_that_takes_too_much_memory_is_rolled_back() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slower_version_is_rolled_back_by_a_native_histogram() {
+    // Prometheus keeps the histograms of this scenario's namespace in the native form, and no others.
+    run("native", async |scene| {
+        scene.wine.rollout = patient(60);
+        scene.wine.rollout["analysis"]["metrics"] = json!([{"name": "slow", "latency": {}}]);
+        scene.begin().await?;
+        let load = scene.load(60)?;
+        scene.answers(&load, Version::V1).await?;
+        scene.apply(Version::Slow).await?;
+        let md = scene.ended(Version::Slow.label(), Outcome::RolledBack).await?;
+        let failed = status(&md).last_failed.ok_or("no lastFailed")?;
+        assert_eq!(failed.reason, Reason::AnalysisFailed.as_str(), "{failed:?}");
+        assert!(failed.message.contains("slow: ") && failed.message.contains("% slower than"), "{failed:?}");
+        let counts = load.stop().await?;
+        assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
+        Ok(())
+    })
+    .await;
+}

@@ -57,6 +57,19 @@ pub struct RawSeries {
     /// Seconds and value; the value is text because of NaN.
     #[serde(default)]
     pub values: Vec<(f64, String)>,
+    /// Seconds and native histogram; a series has these or `values`.
+    #[serde(default)]
+    pub histograms: Vec<(f64, RawHistogram)>,
+}
+
+/// A native histogram at a moment.
+#[derive(Debug, Deserialize)]
+pub struct RawHistogram {
+    /// Observations.
+    pub count: String,
+    /// Rule of the boundaries, lower and upper one, and observations between them. Empty ones are left out.
+    #[serde(default)]
+    pub buckets: Vec<(u8, String, String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +171,10 @@ fn classify(e: &reqwest::Error) -> QueryError {
 fn merge(all: &mut Vec<RawSeries>, part: Vec<RawSeries>) {
     for series in part {
         match all.iter_mut().find(|s| s.metric == series.metric) {
-            Some(known) => known.values.extend(series.values),
+            Some(known) => {
+                known.values.extend(series.values);
+                known.histograms.extend(series.histograms);
+            }
             None => all.push(series),
         }
     }

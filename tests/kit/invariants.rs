@@ -138,10 +138,11 @@ fn owner(object: &Value) -> Option<String> {
     object["metadata"]["labels"]["serin.dev/model-deployment"].as_str().map(ToOwned::to_owned)
 }
 
-/// Percent by slot, from a route of ours.
+/// Percent by slot, from a route of ours; testers apart.
 pub fn weights(route: &Value) -> BTreeMap<String, i64> {
     let rules = route["spec"]["rules"].as_array().into_iter().flatten();
-    let backends = rules.flat_map(|rule| rule["backendRefs"].as_array().into_iter().flatten());
+    let everybody = rules.filter(|rule| rule["matches"][0]["headers"].is_null());
+    let backends = everybody.flat_map(|rule| rule["backendRefs"].as_array().into_iter().flatten());
     backends
         .filter_map(|backend| {
             let (_, slot) = backend["name"].as_str()?.rsplit_once('-')?;

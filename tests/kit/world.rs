@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
@@ -186,6 +187,11 @@ impl World {
 
     /// The Jobs.
     pub fn jobs(&self) -> Api<Job> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The autoscalers.
+    pub fn autoscalers(&self) -> Api<HorizontalPodAutoscaler> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 

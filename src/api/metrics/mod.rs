@@ -147,7 +147,11 @@ impl Kind<'_> {
                 None => Vec::new(),
             },
             Self::ErrorRatio(e) => vec![e.requests.clone().unwrap_or_default().series],
-            Self::Latency(l) => vec![format!("{}_bucket", l.histogram.clone().unwrap_or_default().series)],
+            // A native histogram has the name without an ending.
+            Self::Latency(l) => {
+                let name = l.histogram.clone().unwrap_or_default().series;
+                vec![format!("{name}_bucket"), name]
+            }
             Self::MeanLatency(l) => {
                 l.sum.as_ref().map(Sum::names).map(|(sum, count)| vec![count, sum]).unwrap_or_default()
             }

@@ -146,7 +146,7 @@ pub struct Counter {
     pub except: Vec<Except>,
 }
 
-/// A classic histogram: cumulative buckets with the label `le`.
+/// A histogram: cumulative buckets with the label `le`, or, where Prometheus keeps them, a native one.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     /// Name without `_bucket`. Default `http_request_duration_seconds`.

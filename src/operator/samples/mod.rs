@@ -1,5 +1,7 @@
 //! Prometheus' series as the judge's input: by arm, by pod, by status code.
 
+mod native;
+
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
@@ -134,22 +136,25 @@ fn counters(
     }
 }
 
-/// Buckets that differ in nothing but `le` are one histogram.
+/// Buckets that differ in nothing but `le` are one histogram. Where Prometheus keeps both forms of one, the classic one
+/// counts: both would be the same requests twice.
 fn histograms((pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> HistogramPod {
+    let classic = classic(&series);
+    let histograms =
+        if classic.is_empty() { series.iter().filter_map(native::histogram).collect() } else { classic };
+    HistogramPod { started_ms: start(&pod), pod, scraped_ms: Vec::new(), histograms }
+}
+
+fn classic(series: &[RawSeries]) -> Vec<Histogram> {
     let mut found: BTreeMap<BTreeMap<String, String>, Histogram> = BTreeMap::new();
-    for s in &series {
+    for s in series {
         // `+Inf` and numbers alike are what Rust reads; anything else is no bucket.
         let Some(le) = s.metric.get("le").and_then(|le| le.parse().ok()) else { continue };
         let mut labels = s.metric.clone();
         labels.remove("le");
         found.entry(labels).or_default().buckets.push(Bucket { le, samples: samples(s) });
     }
-    HistogramPod {
-        started_ms: start(&pod),
-        pod,
-        scraped_ms: Vec::new(),
-        histograms: found.into_values().collect(),
-    }
+    found.into_values().collect()
 }
 
 /// Sums and counts that differ in nothing but their names belong together.
@@ -186,12 +191,16 @@ fn gauge((pod, series): Pod) -> GaugePod {
 
 /// Text that is no number becomes NaN, which the judge counts as not scraped.
 fn samples(s: &RawSeries) -> Vec<Sample> {
-    let sample = |(at, value): &(f64, String)| {
-        #[allow(clippy::cast_possible_truncation)] // a time of day in milliseconds; anything else saturates
-        let at_ms = (at * 1000.0).round() as i64;
-        Sample { at_ms, value: value.parse().unwrap_or(f64::NAN) }
+    let sample = |(at, value): &(f64, String)| Sample {
+        at_ms: milliseconds(*at),
+        value: value.parse().unwrap_or(f64::NAN),
     };
     s.values.iter().map(sample).collect()
+}
+
+#[allow(clippy::cast_possible_truncation)] // a time of day in milliseconds; anything else saturates
+fn milliseconds(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
 }
 
 #[cfg(test)]
