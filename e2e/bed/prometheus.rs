@@ -40,8 +40,7 @@ scrape_configs:
 /// The usual job for pods, of the namespaces that are not native or of those that are.
 fn pods(state: &State, job: &str, native: &str, more: &str) -> String {
     format!(
-        "\
-  - job_name: {job}
+        "  - job_name: {job}
 {more}    kubernetes_sd_configs:
       - role: pod
         api_server: https://127.0.0.1:{api}
