@@ -88,7 +88,7 @@ pub fn metrics(status: &mut ModelDeploymentStatus, input: &Input<'_>, read: Resu
     };
     // The message of a silence changes with every error text; only the transition is worth a write.
     if conditions::get(&status.conditions, Type::MetricsAvailable)
-        .is_some_and(|c| c.reason == reason.as_str() && c.status != "Unknown")
+        .is_some_and(|c| (c.status == "True") == (state == State::True) && c.status != "Unknown")
     {
         return;
     }
