@@ -264,8 +264,8 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
     }
     let now = d.now();
     let label = format!("{n}/{}", steps.len());
-    let evidence = judged(d).map(|j| j.evidence.clone());
-    let verdict = judged(d).map_or(Verdict::Undecided, |j| measure::verdict(j.state));
+    let evidence = d.input.reading.judged().map(|j| j.evidence.clone());
+    let verdict = d.input.reading.judged().map_or(Verdict::Undecided, |j| measure::verdict(j.state));
     if let Some(candidate) = &mut d.status.candidate {
         candidate.phase = Phase::Canary;
         candidate.weight = next.weight;
@@ -273,7 +273,10 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
         candidate.skipped_step = None;
         candidate.step.clone_from(&label);
         candidate.since = Some(now);
-        candidate.analysis_from = candidate.analysis_from.or(Some(now));
+        if candidate.analysis_from.is_none() {
+            candidate.analysis_from = Some(now);
+            candidate.weights.clear();
+        }
         candidate.weights.push(WeightRecord { weight: next.weight, at: now });
         if let Some(evidence) = evidence {
             candidate.evidence = evidence;
@@ -296,13 +299,6 @@ fn place(d: &Draft<'_>, c: &Candidate, label: &str, weight: i32) -> String {
     }
 }
 
-fn judged<'a>(d: &Draft<'a>) -> Option<&'a Judgement> {
-    match d.input.reading {
-        Reading::Judged(j) => Some(j),
-        _ => None,
-    }
-}
-
 /// The last available pod of the candidate is gone without a crash (a drained node, an eviction): its weight goes
 /// back, and it starts over when it is available again.
 fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
@@ -313,6 +309,9 @@ fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         return;
     }
     d.decisive = true;
+    if let (Some(candidate), Some(j)) = (&mut d.status.candidate, d.input.reading.judged()) {
+        candidate.evidence.clone_from(&j.evidence);
+    }
     d.back_to_start();
     d.note(true, Reason::CandidateUnavailable, "Weight0", message);
     let (reason, message) = start::waiting(c, None, Reason::CandidateStarting);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serin_api::{
     Candidate, HistoryEntry, LastFailed, ModelDeploymentStatus, Outcome, Reason, Stable, Step, TrafficMode,
-    Trial, Verdict, conditions,
+    Trial, Verdict, WeightRecord, conditions,
 };
 
 use super::{Input, hand};
@@ -274,7 +274,8 @@ impl<'a> Draft<'a> {
         let at = self.now();
         // What it stood beside: by now the pointer may have moved.
         let beside = self.input.status.stable.as_ref();
-        let trial = beside.zip(c.analysis_from).map(|(stable, from)| Trial {
+        let from = c.analysis_from.or(c.weights.first().map(|first| first.at));
+        let trial = beside.zip(from).map(|(stable, from)| Trial {
             against: stable.revision.clone(),
             from,
             weights: c.weights.clone(),
@@ -397,7 +398,10 @@ impl<'a> Draft<'a> {
             candidate.step = format!("0/{steps}");
             candidate.since = None;
             candidate.analysis_from = None;
-            candidate.weights.clear();
+            // Kept until it has traffic again: if it never does, this was its trial.
+            if candidate.weights.last().is_some_and(|last| last.weight > 0) {
+                candidate.weights.push(WeightRecord { weight: 0, at: now });
+            }
             candidate.skipped_step = None;
             candidate.started_at = now;
         }

@@ -165,7 +165,9 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// What crashes before it had any traffic never gets any. `true`: it crashed.
 pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
     let Some((restarts, message)) = d.world().crashes(&c.revision) else { return false };
-    let message = format!("its container crashed {restarts} times and never had traffic: {message}");
+    let traffic =
+        if c.weights.iter().any(|w| w.weight > 0) { "lost its traffic" } else { "never had traffic" };
+    let message = format!("its container crashed {restarts} times and {traffic}: {message}");
     reject(d, stable, c, Reason::CrashLoop, message);
     true
 }

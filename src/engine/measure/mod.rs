@@ -108,6 +108,16 @@ pub enum Reading {
     Unavailable(String),
 }
 
+impl Reading {
+    /// What was judged, if anything was.
+    pub fn judged(&self) -> Option<&Judgement> {
+        match self {
+            Self::Judged(judgement) => Some(judgement),
+            Self::NotAsked | Self::Baseline { .. } | Self::Unavailable(_) => None,
+        }
+    }
+}
+
 /// The verdict of all metrics together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {

@@ -73,7 +73,10 @@ fn arrange(
                 Samples::Quality(each(canary, stable, |pod| parts(&all.series, pod, start)))
             }
         },
-        MetricKind::Latency(_) => Samples::Latency(each(canary, stable, |pod| histograms(pod, start))),
+        MetricKind::Latency(_) => {
+            let edges = native::edges(canary.iter().chain(&stable).flat_map(|(_, series)| series));
+            Samples::Latency(each(canary, stable, |pod| histograms(pod, &edges, start)))
+        }
         MetricKind::MeanLatency(l) => {
             let sum = l.sum.as_ref().map(Sum::names).map(|(sum, _)| sum).unwrap_or_default();
             Samples::Mean(each(canary, stable, |pod| means(&sum, pod, start)))
@@ -138,10 +141,10 @@ fn counters(
 
 /// Buckets that differ in nothing but `le` are one histogram. Where Prometheus keeps both forms of one, the classic one
 /// counts: both would be the same requests twice.
-fn histograms((pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> HistogramPod {
+fn histograms((pod, series): Pod, edges: &[f64], start: impl Fn(&str) -> Option<i64>) -> HistogramPod {
     let classic = classic(&series);
-    let histograms =
-        if classic.is_empty() { series.iter().filter_map(native::histogram).collect() } else { classic };
+    let native = || series.iter().filter_map(|series| native::histogram(series, edges)).collect();
+    let histograms = if classic.is_empty() { native() } else { classic };
     HistogramPod { started_ms: start(&pod), pod, scraped_ms: Vec::new(), histograms }
 }
 

@@ -75,6 +75,7 @@ fn then(sim: &Sim) -> Then {
 #[case("unclear, back", Then::Refused("HorizonReached"))]
 #[case("candidate loses its pods", Then::Serves)]
 #[case("candidate loses its pods for good", Then::Refused("ProgressDeadlineExceeded"))]
+#[case("candidate loses its pods and crashes", Then::Refused("CrashLoop"))]
 #[case("failing without pods", Then::Refused("AnalysisFailed"))]
 #[case("stable loses its pods for a while", Then::Serves)]
 #[case("nowhere to go back to", Then::Refused("AnalysisFailed"))]
@@ -263,6 +264,15 @@ fn traffic_that_is_not_as_configured_decides_nothing() {
     assert_eq!(sim.status.verdict, Some(Verdict::Inconclusive));
     assert_eq!(sim.notes.iter().filter(|n| n.contains("/Hold")).count(), 1, "{:?}", sim.notes);
     assert_eq!(sim.since(170).len(), 0, "{}", sim.log());
+}
+
+#[test]
+fn what_crashes_after_it_had_traffic_is_said_to_have_had_it() {
+    let sim = at("candidate loses its pods and crashes", 2000);
+    let failed = sim.status.last_failed.as_ref().unwrap();
+    assert!(!failed.message.contains("never had traffic"), "{}", failed.message);
+    let trial = sim.status.history[0].trial.as_ref().expect("it was tried");
+    assert!(trial.weights.iter().any(|w| w.weight > 0), "{trial:?}");
 }
 
 #[test]

@@ -198,6 +198,10 @@ pub fn all() -> Vec<Script> {
             "candidate loses its pods for good",
             &[(199, Temper("v2", Temper::NeverReady)), (200, Kill("v2", None))],
         ),
+        with_v2(
+            "candidate loses its pods and crashes",
+            &[(199, Temper("v2", Temper::CrashLoop)), (200, Kill("v2", None)), (202, Kill("v2", None))],
+        ),
         plain("failing without pods", &[bad, v2, (140, Kill("v2", Some(60)))]),
         with_v2("stable loses its pods for a while", &[(200, Kill("v1", Some(30)))]),
         plain("nowhere to go back to", &[bad, v2, (120, Kill("v1", None)), (600, Kill("v1", Some(5)))]),
