@@ -31,6 +31,8 @@ pub struct Wine {
     pub host: Option<String>,
     /// `rollout`.
     pub rollout: Value,
+    /// `availability.drainSeconds`.
+    pub drain_seconds: i32,
 }
 
 impl Wine {
@@ -51,6 +53,7 @@ impl Wine {
                 ],
                 "analysis": {"intervalSeconds": 2},
             }),
+            drain_seconds: 5,
         }
     }
 
@@ -78,7 +81,7 @@ impl Wine {
             },
             "replicas": self.replicas,
             "rollout": self.rollout,
-            "availability": {"drainSeconds": 5},
+            "availability": {"drainSeconds": self.drain_seconds},
         });
         if let Some(host) = &self.host {
             spec["traffic"] = json!({"gateway": {

@@ -11,6 +11,7 @@ mod chaos;
 mod crashes;
 mod evidence;
 mod explain;
+mod gitops;
 mod hand;
 mod metrics;
 mod neighbours;

@@ -2,8 +2,9 @@
 //!
 //! `cargo test -p serin-e2e --test cluster` brings the cluster up and leaves it up; `cargo e2e` takes it down, too.
 
-mod changes;
+mod broken;
 mod faults;
+mod matrix;
 mod promotion;
 mod ratio;
 mod refusal;
