@@ -108,6 +108,8 @@ async fn a_candidate_that_begins_to_crash_takes_nothing_with_it() {
         let md = scene.ended("v2", Outcome::RolledBack).await?;
         let failed = status(&md).last_failed.ok_or("no lastFailed")?;
         assert_eq!(failed.reason, Reason::CrashLoop.as_str(), "{failed:?}");
+        assert!(!failed.message.contains("never had traffic"), "{failed:?}");
+        assert!(status(&md).history[0].trial.is_some(), "it was tried at 25 %");
         scene.settled().await?;
         assert_eq!(scene.stable_pods().await?, stable, "the stable pods were not touched");
         assert_eq!(scene.seen.weights(), [(100, 0), (75, 25), (100, 0)]);
