@@ -1,7 +1,7 @@
 //! Prometheus, asked for raw samples. The address comes from the operator's flag, never from a user's object; answers
 //! are bounded in time and size, and redirects are not followed (a metrics server that redirects is not one).
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -15,6 +15,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const BODY_MAX: usize = 1 << 20;
 /// Longest range of one query, in seconds: 600 s at a 2 s scrape are 8 kB a series, so that a hundred series fit.
 const RANGE_MAX: i64 = 600;
+/// Shortest range, in seconds: an answer that is too large is asked for in halves down to this.
+const RANGE_MIN: i64 = 150;
 
 /// The client.
 #[derive(Clone, Debug)]
@@ -118,21 +120,29 @@ impl Prometheus {
     /// Raw samples of these series from the pods of both arms, from `m.from` until `now`.
     pub async fn samples(
         &self,
-        series: &[String],
+        series: &BTreeSet<String>,
         namespace: &str,
         m: &Measurement,
         now: DateTime<Utc>,
     ) -> Result<Vec<RawSeries>, QueryError> {
         let selector = selector(series, namespace, m);
         let mut all: Vec<RawSeries> = Vec::new();
+        let mut range = RANGE_MAX;
         let mut from = m.from.timestamp();
         let end = now.timestamp();
-        while from < end {
-            let until = (from + RANGE_MAX).min(end);
+        while from < end && !series.is_empty() {
+            let until = (from + range).min(end);
             let query = format!("{selector}[{}s]", until - from);
-            let part = self.query(&query, until).await?;
-            merge(&mut all, part);
-            from = until;
+            match self.query(&query, until).await {
+                Ok(part) => {
+                    merge(&mut all, part);
+                    from = until;
+                }
+                Err(QueryError::TooLarge) if until - from > RANGE_MIN => {
+                    range = ((until - from) / 2).max(RANGE_MIN);
+                }
+                Err(e) => return Err(e),
+            }
         }
         Ok(all)
     }
@@ -182,7 +192,7 @@ fn merge(all: &mut Vec<RawSeries>, part: Vec<RawSeries>) {
 
 /// The selector: our own namespace and our own pods, always. Names are quoted although their patterns leave nothing
 /// to quote: a rule in a schema is not a reason to trust text here.
-fn selector(series: &[String], namespace: &str, m: &Measurement) -> String {
+fn selector(series: &BTreeSet<String>, namespace: &str, m: &Measurement) -> String {
     let series: Vec<String> = series.iter().map(|name| escape_regex(name)).collect();
     let pods: Vec<String> = m.candidate.iter().chain([&m.stable]).map(|name| escape_regex(name)).collect();
     let pods = format!("(?:{})-.+", pods.join("|"));
@@ -244,7 +254,7 @@ mod tests {
         Mock::given(method("GET")).and(path("/api/v1/query")).respond_with(template).mount(&server).await;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let p = Prometheus::new(&server.uri()).unwrap();
-        let series = ["http_requests_total".to_owned()];
+        let series = BTreeSet::from(["http_requests_total".to_owned()]);
         p.samples(&series, "ns", &measurement(), DateTime::from_timestamp(1060, 0).unwrap()).await
     }
 
@@ -279,15 +289,38 @@ mod tests {
         assert_eq!(ask(scalar).await.unwrap_err(), QueryError::NotJson);
     }
 
+    /// Ten minutes of many series do not fit, five do.
+    #[tokio::test]
+    async fn an_answer_that_is_too_large_is_asked_for_in_halves() {
+        let server = MockServer::start().await;
+        let asked = |range: &str| {
+            let query = wiremock::matchers::query_param_contains("query", format!("[{range}]"));
+            Mock::given(method("GET")).and(path("/api/v1/query")).and(query)
+        };
+        let series = |at: u32| {
+            matrix(&format!(r#"[{{"metric":{{"pod":"wine-a-1","code":"200"}},"values":[[{at},"3"]]}}]"#))
+        };
+        let big = ResponseTemplate::new(200).set_body_bytes(vec![b' '; BODY_MAX + 1]);
+        asked("600s").respond_with(big).expect(1).mount(&server).await;
+        asked("300s").respond_with(series(1)).expect(2).mount(&server).await;
+        asked("100s").respond_with(series(2)).expect(1).mount(&server).await;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let p = Prometheus::new(&server.uri()).unwrap();
+        let names = BTreeSet::from(["http_requests_total".to_owned()]);
+        let now = DateTime::from_timestamp(1700, 0).unwrap();
+        let got = p.samples(&names, "ns", &measurement(), now).await.unwrap();
+        assert_eq!((got.len(), got[0].values.len()), (1, 3));
+    }
+
     #[test]
     fn names_cannot_leave_their_quotes() {
         let mut m = measurement();
         m.stable = "wine.a\"}".into();
-        let series = ["x\"} or vector(1)".to_owned(), "up:a".to_owned()];
+        let series = BTreeSet::from(["x\"} or vector(1)".to_owned(), "up:a".to_owned()]);
         let s = selector(&series, "n\\", &m);
         assert_eq!(
             s,
-            r#"{__name__=~"x\\\"\\}\\ or\\ vector\\(1\\)|up\\:a",namespace="n\\",pod=~"(?:wine-b|wine\\.a\\\"\\})-.+"}"#
+            r#"{__name__=~"up\\:a|x\\\"\\}\\ or\\ vector\\(1\\)",namespace="n\\",pod=~"(?:wine-b|wine\\.a\\\"\\})-.+"}"#
         );
     }
 }

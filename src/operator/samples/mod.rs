@@ -2,10 +2,10 @@
 
 mod native;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use serin_api::{Counter, Except, Failures, MetricKind, Sum, metrics::Pair};
+use serin_api::{Counter, Except, Failures, Metric, MetricKind, Sum, metrics::Pair};
 use serin_engine::measure::{Arms, Measurement, Samples};
 use serin_judge::{
     Bucket, GaugePod, Histogram, HistogramPod, MeanPod, PodCounters, QualityPod, Sample, Series,
@@ -13,7 +13,8 @@ use serin_judge::{
 
 use crate::prometheus::{Prometheus, QueryError, RawSeries};
 
-/// Reads every metric of a measurement. `started` tells when a pod's server started, in milliseconds.
+/// Reads every metric of a measurement, all of them in one query. `started` tells when a pod's server started, in
+/// milliseconds.
 #[allow(clippy::implicit_hasher)] // names of our own pods: nobody floods them
 pub async fn read(
     prometheus: &Prometheus,
@@ -22,18 +23,24 @@ pub async fn read(
     started: &HashMap<String, i64>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Samples>, QueryError> {
-    let mut all = Vec::with_capacity(m.metrics.len());
-    for metric in &m.metrics {
-        let Some(kind) = metric.kind() else { continue };
-        let raw = prometheus.samples(&kind.series(), namespace, m, now).await?;
-        one_target_a_pod(&raw)?;
-        all.push(arrange(kind, m, raw, started));
-    }
-    Ok(all)
+    let kinds: Vec<MetricKind<'_>> = m.metrics.iter().filter_map(Metric::kind).collect();
+    let wanted: BTreeSet<String> = kinds.iter().flat_map(|kind| kind.series()).collect();
+    let raw = prometheus.samples(&wanted, namespace, m, now).await?;
+    kinds.into_iter().map(|kind| Ok(arrange(kind, m, of(kind, &raw)?, started))).collect()
 }
 
-/// Two scrape jobs on one pod double every count, and with it the evidence.
-fn one_target_a_pod(raw: &[RawSeries]) -> Result<(), QueryError> {
+/// The series of one metric.
+fn of<'a>(kind: MetricKind<'_>, raw: &'a [RawSeries]) -> Result<Vec<&'a RawSeries>, QueryError> {
+    let names = kind.series();
+    let named = |s: &&RawSeries| s.metric.get("__name__").is_some_and(|name| names.contains(name));
+    let found: Vec<&RawSeries> = raw.iter().filter(named).collect();
+    one_target_a_pod(&found)?;
+    Ok(found)
+}
+
+/// Two scrape jobs on one pod double every count, and with it the evidence. Of one metric: another one may well come from
+/// another container of the pod.
+fn one_target_a_pod(raw: &[&RawSeries]) -> Result<(), QueryError> {
     let mut targets = BTreeMap::new();
     for s in raw {
         let target = (s.metric.get("job"), s.metric.get("instance"));
@@ -45,12 +52,12 @@ fn one_target_a_pod(raw: &[RawSeries]) -> Result<(), QueryError> {
 }
 
 /// A pod's name and its series.
-type Pod = (String, Vec<RawSeries>);
+type Pod<'a> = (&'a str, Vec<&'a RawSeries>);
 
 fn arrange(
     kind: MetricKind<'_>,
     m: &Measurement,
-    raw: Vec<RawSeries>,
+    raw: Vec<&RawSeries>,
     started: &HashMap<String, i64>,
 ) -> Samples {
     let left = raw.into_iter().filter(|s| !left_out(kind, s)).collect();
@@ -74,7 +81,8 @@ fn arrange(
             }
         },
         MetricKind::Latency(_) => {
-            let edges = native::edges(canary.iter().chain(&stable).flat_map(|(_, series)| series));
+            let edges =
+                native::edges(canary.iter().chain(&stable).flat_map(|(_, series)| series.iter().copied()));
             Samples::Latency(each(canary, stable, |pod| histograms(pod, &edges, start)))
         }
         MetricKind::MeanLatency(l) => {
@@ -90,22 +98,22 @@ fn arrange(
 }
 
 /// Which pod is whose, by the names of the Deployments.
-fn by_pod(m: &Measurement, raw: Vec<RawSeries>) -> Arms<Pod> {
+fn by_pod<'a>(m: &Measurement, raw: Vec<&'a RawSeries>) -> Arms<Pod<'a>> {
     let of = |arm: &str, pod: &str| pod.strip_prefix(arm).is_some_and(|rest| rest.starts_with('-'));
-    let mut canary: BTreeMap<String, Vec<RawSeries>> = BTreeMap::new();
-    let mut stable: BTreeMap<String, Vec<RawSeries>> = BTreeMap::new();
+    let mut canary: BTreeMap<&str, Vec<&RawSeries>> = BTreeMap::new();
+    let mut stable: BTreeMap<&str, Vec<&RawSeries>> = BTreeMap::new();
     for s in raw {
-        let Some(pod) = s.metric.get("pod").cloned() else { continue };
-        if m.candidate.as_deref().is_some_and(|c| of(c, &pod)) {
+        let Some(pod) = s.metric.get("pod") else { continue };
+        if m.candidate.as_deref().is_some_and(|c| of(c, pod)) {
             canary.entry(pod).or_default().push(s);
-        } else if of(&m.stable, &pod) {
+        } else if of(&m.stable, pod) {
             stable.entry(pod).or_default().push(s);
         }
     }
     Arms { canary: canary.into_iter().collect(), stable: stable.into_iter().collect() }
 }
 
-fn each<P>(canary: Vec<Pod>, stable: Vec<Pod>, read: impl Fn(Pod) -> P) -> Arms<P> {
+fn each<'a, P>(canary: Vec<Pod<'a>>, stable: Vec<Pod<'a>>, read: impl Fn(Pod<'a>) -> P) -> Arms<P> {
     Arms { canary: canary.into_iter().map(&read).collect(), stable: stable.into_iter().map(&read).collect() }
 }
 
@@ -128,27 +136,27 @@ fn left_out(kind: MetricKind<'_>, s: &RawSeries) -> bool {
 
 fn counters(
     error: impl Fn(&RawSeries) -> bool,
-    (pod, series): Pod,
+    (pod, series): Pod<'_>,
     start: impl Fn(&str) -> Option<i64>,
 ) -> PodCounters {
     PodCounters {
-        started_ms: start(&pod),
-        pod,
+        started_ms: start(pod),
+        pod: pod.to_owned(),
         scraped_ms: Vec::new(),
-        series: series.iter().map(|s| Series { error: error(s), samples: samples(s) }).collect(),
+        series: series.into_iter().map(|s| Series { error: error(s), samples: samples(s) }).collect(),
     }
 }
 
 /// Buckets that differ in nothing but `le` are one histogram. Where Prometheus keeps both forms of one, the classic one
 /// counts: both would be the same requests twice.
-fn histograms((pod, series): Pod, edges: &[f64], start: impl Fn(&str) -> Option<i64>) -> HistogramPod {
+fn histograms((pod, series): Pod<'_>, edges: &[f64], start: impl Fn(&str) -> Option<i64>) -> HistogramPod {
     let classic = classic(&series);
     let native = || series.iter().filter_map(|series| native::histogram(series, edges)).collect();
     let histograms = if classic.is_empty() { native() } else { classic };
-    HistogramPod { started_ms: start(&pod), pod, scraped_ms: Vec::new(), histograms }
+    HistogramPod { started_ms: start(pod), pod: pod.to_owned(), scraped_ms: Vec::new(), histograms }
 }
 
-fn classic(series: &[RawSeries]) -> Vec<Histogram> {
+fn classic(series: &[&RawSeries]) -> Vec<Histogram> {
     let mut found: BTreeMap<BTreeMap<String, String>, Histogram> = BTreeMap::new();
     for s in series {
         // `+Inf` and numbers alike are what Rust reads; anything else is no bucket.
@@ -161,9 +169,9 @@ fn classic(series: &[RawSeries]) -> Vec<Histogram> {
 }
 
 /// Sums and counts that differ in nothing but their names belong together.
-fn means(sum: &str, (pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> MeanPod {
+fn means(sum: &str, (pod, series): Pod<'_>, start: impl Fn(&str) -> Option<i64>) -> MeanPod {
     let mut found: BTreeMap<BTreeMap<String, String>, (Vec<Sample>, Vec<Sample>)> = BTreeMap::new();
-    for s in &series {
+    for s in series {
         let mut labels = s.metric.clone();
         let is_sum = labels.remove("__name__").as_deref() == Some(sum);
         let pair = found.entry(labels).or_default();
@@ -173,23 +181,24 @@ fn means(sum: &str, (pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> 
             pair.1 = samples(s);
         }
     }
-    MeanPod { started_ms: start(&pod), pod, scraped_ms: Vec::new(), series: found.into_values().collect() }
+    let series = found.into_values().collect();
+    MeanPod { started_ms: start(pod), pod: pod.to_owned(), scraped_ms: Vec::new(), series }
 }
 
-fn parts(all: &str, (pod, series): Pod, start: impl Fn(&str) -> Option<i64>) -> QualityPod {
+fn parts(all: &str, (pod, series): Pod<'_>, start: impl Fn(&str) -> Option<i64>) -> QualityPod {
     let is_all = |s: &&RawSeries| s.metric.get("__name__").is_some_and(|name| name == all);
-    let (total, part): (Vec<_>, Vec<_>) = series.iter().partition(is_all);
+    let (total, part): (Vec<_>, Vec<_>) = series.into_iter().partition(is_all);
     QualityPod {
-        started_ms: start(&pod),
-        pod,
+        started_ms: start(pod),
+        pod: pod.to_owned(),
         scraped_ms: Vec::new(),
         total: total.into_iter().map(samples).collect(),
         part: part.into_iter().map(samples).collect(),
     }
 }
 
-fn gauge((pod, series): Pod) -> GaugePod {
-    GaugePod { pod, samples: series.iter().flat_map(samples).collect() }
+fn gauge((pod, series): Pod<'_>) -> GaugePod {
+    GaugePod { pod: pod.to_owned(), samples: series.into_iter().flat_map(samples).collect() }
 }
 
 /// Text that is no number becomes NaN, which the judge counts as not scraped.

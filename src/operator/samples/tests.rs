@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 use super::*;
-use serin_api::{Metric, Preset};
+use serde_json::json;
+use serin_api::Preset;
 
 fn series(labels: &[(&str, &str)], values: &[(f64, &str)]) -> RawSeries {
     RawSeries {
@@ -26,14 +27,13 @@ fn measurement() -> Measurement {
 
 #[test]
 fn a_name_that_begins_like_another_is_another() {
-    let metric: Metric =
-        serde_json::from_value(serde_json::json!({"name": "errors", "errorRatio": {}})).unwrap();
+    let metric: Metric = serde_json::from_value(json!({"name": "errors", "errorRatio": {}})).unwrap();
     let raw = vec![
         series(&[("pod", "w-1-x-y"), ("code", "500")], &[(1.0, "2")]),
         series(&[("pod", "w-10-x-y"), ("code", "200")], &[(1.0, "5")]),
         series(&[("pod", "w-1x-y"), ("code", "200")], &[(1.0, "7")]),
     ];
-    let arranged = arrange(metric.kind().unwrap(), &measurement(), raw, &HashMap::new());
+    let arranged = arrange(metric.kind().unwrap(), &measurement(), raw.iter().collect(), &HashMap::new());
     let Samples::Errors(Arms { canary, stable }) = arranged else { panic!("an error metric") };
     assert_eq!((canary.len(), stable.len()), (1, 1));
     assert!(canary[0].series[0].error);
@@ -42,14 +42,14 @@ fn a_name_that_begins_like_another_is_another() {
 
 fn arranged(metric: serde_json::Value, raw: Vec<RawSeries>) -> Samples {
     let metric: Metric = serde_json::from_value(metric).unwrap();
-    arrange(metric.kind().unwrap(), &measurement(), raw, &HashMap::new())
+    arrange(metric.kind().unwrap(), &measurement(), raw.iter().collect(), &HashMap::new())
 }
 
 #[test]
 fn buckets_of_one_histogram_stand_together() {
     let bucket = |path, le, value| series(&[("pod", "w-1-x-y"), ("path", path), ("le", le)], &[(1.0, value)]);
     let raw = vec![bucket("/a", "0.1", "1"), bucket("/b", "0.1", "2"), bucket("/a", "+Inf", "3")];
-    let metric = serde_json::json!({"name": "latency", "latency": {}});
+    let metric = json!({"name": "latency", "latency": {}});
     let Samples::Latency(Arms { canary, stable }) = arranged(metric, raw) else { panic!("latency") };
     assert_eq!((canary.len(), stable.len(), canary[0].histograms.len()), (1, 0, 2));
     let edges: Vec<f64> = canary[0].histograms[0].buckets.iter().map(|b| b.le).collect();
@@ -59,14 +59,14 @@ fn buckets_of_one_histogram_stand_together() {
 #[test]
 fn a_sum_finds_its_count_and_a_part_its_whole() {
     let named = |name, value| series(&[("__name__", name), ("pod", "w-10-x-y")], &[(1.0, value)]);
-    let metric = serde_json::json!({"name": "mean", "meanLatency": {"sum": {"series": "took"}}});
+    let metric = json!({"name": "mean", "meanLatency": {"sum": {"series": "took"}}});
     let raw = vec![named("took_count", "4"), named("took_sum", "2")];
     let Samples::Mean(Arms { stable, .. }) = arranged(metric, raw) else { panic!("means") };
     let values = |samples: &[Sample]| samples.iter().map(|s| s.value).collect::<Vec<_>>();
     let (sum, count) = &stable[0].series[0];
     assert_eq!((values(sum), values(count)), (vec![2.0], vec![4.0]));
 
-    let metric = serde_json::json!({
+    let metric = json!({
         "name": "wrong", "quality": {"all": {"series": "labelled"}, "good": {"series": "right"}},
     });
     let raw = vec![named("labelled", "9"), named("right", "7")];
@@ -79,9 +79,22 @@ fn two_targets_for_one_pod_are_refused() {
     let a = series(&[("pod", "p"), ("job", "a"), ("instance", "i")], &[]);
     let b = series(&[("pod", "p"), ("job", "b"), ("instance", "i")], &[]);
     let c = series(&[("pod", "p"), ("job", "a"), ("instance", "i"), ("code", "500")], &[]);
-    assert_eq!(one_target_a_pod(&[a, b]), Err(QueryError::TwoTargets));
-    let a = series(&[("pod", "p"), ("job", "a"), ("instance", "i")], &[]);
-    assert_eq!(one_target_a_pod(&[a, c]), Ok(()));
+    assert_eq!(one_target_a_pod(&[&a, &b]), Err(QueryError::TwoTargets));
+    assert_eq!(one_target_a_pod(&[&a, &c]), Ok(()));
+}
+
+/// A sidecar's exporter has a target of its own.
+#[test]
+fn another_metric_may_have_another_target() {
+    let of_metric =
+        |name, job| series(&[("__name__", name), ("pod", "w-10-x-y"), ("job", job)], &[(1.0, "1")]);
+    let raw = [of_metric("http_requests_total", "server"), of_metric("wrong", "sidecar")];
+    let errors: Metric = serde_json::from_value(json!({"name": "errors", "errorRatio": {}})).unwrap();
+    let found = of(errors.kind().unwrap(), &raw).unwrap();
+    assert_eq!(
+        found.iter().map(|s| s.metric["__name__"].as_str()).collect::<Vec<_>>(),
+        ["http_requests_total"]
+    );
 }
 
 /// `/metrics` as text, as a scrape of one pod.
@@ -133,9 +146,7 @@ fn a_preset_reads_what_its_server_exports(
     assert_eq!(metrics.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["errors", "latency"]);
     let read = |metric: &Metric| {
         let kind = metric.kind().unwrap();
-        let asked = kind.series();
-        let found = scrape(text, "w-10-x-y").into_iter().filter(|s| asked.contains(&s.metric["__name__"]));
-        arrange(kind, &measurement(), found.collect(), &HashMap::new())
+        arrange(kind, &measurement(), of(kind, &scrape(text, "w-10-x-y")).unwrap(), &HashMap::new())
     };
     let sum =
         |series: &mut dyn Iterator<Item = &Sample>| series.map(|sample| whole(sample.value)).sum::<u64>();
