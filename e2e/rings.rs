@@ -20,7 +20,7 @@ const CONTROL_PLANE_BED: &str = "serin-tests";
 /// Test programs of the whole-cluster ring, in this order.
 const CLUSTER: [&str; 2] = ["cluster", "rights"];
 /// Scenarios at the same time: they mostly wait, but each has pods and load.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 5;
 /// Tests of the control-plane ring at the same time: each has a namespace and an operator of its own, and waits for seconds
 /// to pass. With more, two cores are too slow for the times that tests allow.
 const WORLDS_AT_ONCE: usize = 12;
