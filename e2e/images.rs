@@ -106,6 +106,8 @@ pub struct Built {
     pub wine: PathBuf,
     /// The `serin` binary, likewise.
     pub serin: PathBuf,
+    /// The `serin-agent` binary, likewise.
+    pub agent: PathBuf,
     tars: Vec<PathBuf>,
 }
 
@@ -201,7 +203,7 @@ pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
             }),
         )?,
     ];
-    Ok(Built { models, data, serin: bin.join("serin"), wine, tars })
+    Ok(Built { models, data, serin: bin.join("serin"), agent: bin.join("serin-agent"), wine, tars })
 }
 
 /// What an image's content is named by.

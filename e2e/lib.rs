@@ -5,6 +5,7 @@
 //! - [`install`]: Serin and the model store into a cluster
 //! - [`client`]: a Kubernetes client, and waiting for conditions with a deadline
 //! - [`s3`]: the object store, as the harness uses it
+//! - [`transfer`]: the agent's speed beside that of a plain copy
 //! - [`training`]: the `TrainingRun` of the tests, in its good and bad versions
 //! - [`wine`]: the `ModelDeployment` of the tests, in its good and bad versions
 //! - [`load`]: bounded load through the gateway, counted by version
@@ -19,6 +20,7 @@ pub mod load;
 pub mod ring;
 pub mod s3;
 pub mod training;
+pub mod transfer;
 pub mod wine;
 
 /// What goes wrong in the harness, in one line.

@@ -9,7 +9,8 @@ use std::{
 
 use crate::programs::{self, Program};
 use clap::{Args, ValueEnum};
-use serin_e2e::{Error, images, ring};
+use serin_bed::{Bed, Kind, Options};
+use serin_e2e::{Error, images, ring, transfer};
 use tokio::{
     process::Command,
     signal::unix::{Signal, SignalKind, signal},
@@ -28,13 +29,13 @@ const WORLDS_AT_ONCE: usize = 12;
 /// Flags of `cargo e2e`.
 #[derive(Args, Debug, Clone)]
 pub struct Arguments {
-    /// Only tests whose name contains this
+    /// Only tests whose name contains this; with --bench, only this part: transfer, or one of the program `figures`
     filter: Option<String>,
     /// Only this ring
     #[arg(long, value_enum)]
     only: Option<Ring>,
-    /// Measure instead: the figures of the operator against a control plane
-    #[arg(long, conflicts_with_all = ["only", "filter"])]
+    /// Measure instead: the operator against a control plane, the agent against an object store
+    #[arg(long, conflicts_with = "only")]
     bench: bool,
     /// Leave the clusters up
     #[arg(long)]
@@ -105,7 +106,7 @@ async fn all(arguments: &Arguments, start: Instant) -> Result<End, Error> {
 /// The beds that the wanted rings bring up; others are none of our business.
 fn beds(arguments: &Arguments) -> Vec<&str> {
     if arguments.bench {
-        return vec![CONTROL_PLANE_BED];
+        return vec![CONTROL_PLANE_BED, &arguments.name];
     }
     let of = |ring: &Ring| match ring {
         Ring::Pure => None,
@@ -117,15 +118,7 @@ fn beds(arguments: &Arguments) -> Vec<&str> {
 
 async fn rings(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result<End, Error> {
     if arguments.bench {
-        if !has_figures().await? {
-            return Err("serin-tests has no program `figures`".into());
-        }
-        let figures = cargo(&["run", "--release", "-p", "serin-tests", "--bin", "figures"], arguments);
-        return Ok(match carry_out(figures, stop).await? {
-            Some(true) => End::Good,
-            Some(false) => End::Failed(vec!["figures"]),
-            None => End::Interrupted,
-        });
+        return bench(arguments, start, stop).await;
     }
     say(start, "building the tests");
     let programs = programs::build().await?;
@@ -142,6 +135,32 @@ async fn rings(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result
         }
     }
     Ok(if failed.is_empty() { End::Good } else { End::Failed(failed) })
+}
+
+/// Measures, one after the other: nothing else may run then.
+async fn bench(arguments: &Arguments, start: Instant, stop: &mut Stop) -> Result<End, Error> {
+    let only = arguments.filter.as_deref();
+    if only != Some("transfer") {
+        if !has_figures().await? {
+            return Err("serin-tests has no program `figures`".into());
+        }
+        let mut figures = cargo(&["run", "--release", "-p", "serin-tests", "--bin", "figures"], arguments);
+        figures.arg("--").args(only);
+        match carry_out(figures, stop).await? {
+            Some(true) => {}
+            Some(false) => return Ok(End::Failed(vec!["figures"])),
+            None => return Ok(End::Interrupted),
+        }
+    }
+    if only.is_none_or(|only| only == "transfer") {
+        tokio::task::block_in_place(|| {
+            let mut say = |line: &str| say(start, line);
+            let options = Options { name: arguments.name.clone(), kind: Kind::Whole, kubeconfig: None };
+            let bed = Bed::up(&options, &mut say)?;
+            transfer::measure(&bed, &images::build(&mut say)?, &mut say)
+        })?;
+    }
+    Ok(if stop.asked() { End::Interrupted } else { End::Good })
 }
 
 impl Ring {

@@ -2,8 +2,10 @@
 
 use std::{
     fmt::Write as _,
-    io::{Read as _, Write as _},
+    fs::File,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    path::Path,
     time::Duration,
 };
 
@@ -15,6 +17,10 @@ use crate::Error;
 
 /// Longest silence of the server.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest head of an answer, bytes.
+const HEAD_MAX: usize = 64 << 10;
+/// Stands for the hash of a body that is not signed.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// A client of one object store.
 #[derive(Clone, Debug)]
@@ -60,6 +66,38 @@ impl Store {
             .collect())
     }
 
+    /// Removes an object, if it is there.
+    pub fn remove(&self, bucket: &str, key: &str) -> Result<(), Error> {
+        match self.ask("DELETE", &format!("/{bucket}/{key}"), "", b"")? {
+            (200 | 204 | 404, _) => Ok(()),
+            (code, body) => Err(refused("DELETE", key, code, &body)),
+        }
+    }
+
+    /// Copies a file to an object as plainly as can be: on one connection, and nothing is hashed.
+    pub fn upload(&self, bucket: &str, key: &str, from: &Path) -> Result<(), Error> {
+        let mut file = File::open(from)?;
+        let length = file.metadata()?.len();
+        let mut stream = self.begin("PUT", &format!("/{bucket}/{key}"), "", UNSIGNED, length)?;
+        io::copy(&mut file, &mut stream)?;
+        match answer(BufReader::new(stream))? {
+            (200, _, _) => Ok(()),
+            (code, _, _) => Err(refused("PUT", key, code, b"")),
+        }
+    }
+
+    /// Copies an object to a file, likewise.
+    pub fn download(&self, bucket: &str, key: &str, to: &Path) -> Result<(), Error> {
+        let stream = self.begin("GET", &format!("/{bucket}/{key}"), "", UNSIGNED, 0)?;
+        let (code, length, mut body) = answer(BufReader::with_capacity(1 << 20, stream))?;
+        let copied = io::copy(&mut body, &mut File::create(to)?)?;
+        match code {
+            200 if length.is_none_or(|length| length == copied) => Ok(()),
+            200 => Err("the object store's answer was cut".into()),
+            code => Err(refused("GET", key, code, b"")),
+        }
+    }
+
     fn good(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
         match self.ask(method, path, query, body)? {
             (200, answer) => Ok(answer),
@@ -68,35 +106,44 @@ impl Store {
     }
 
     fn ask(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Result<(u16, Vec<u8>), Error> {
+        let content = hex(&Sha256::digest(body));
+        let mut stream = self.begin(method, path, query, &content, body.len() as u64)?;
+        stream.write_all(body)?;
+        let (code, length, mut rest) = answer(BufReader::new(stream))?;
+        let mut body = Vec::new();
+        rest.read_to_end(&mut body)?;
+        // The length of what a HEAD or an empty answer would have is none of a body's.
+        if length.is_some_and(|length| length != body.len() as u64) {
+            return Err("the object store's answer was cut".into());
+        }
+        Ok((code, body))
+    }
+
+    /// Connects and asks; the body is still to be written. `content` is its hash.
+    fn begin(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        content: &str,
+        length: u64,
+    ) -> Result<TcpStream, Error> {
         let mut stream =
             TcpStream::connect(&self.authority).map_err(|e| format!("{}: {e}", self.authority))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let signed = self.signed(method, path, query, body, Utc::now());
+        let signed = self.signed(method, path, query, content, Utc::now());
         let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
         // HTTP/1.0: the answer is whole and ends with the connection.
-        let head = format!("{method} {target} HTTP/1.0\r\n{signed}content-length: {}\r\n\r\n", body.len());
+        let head = format!("{method} {target} HTTP/1.0\r\n{signed}content-length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes())?;
-        stream.write_all(body)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let end = answer.windows(4).position(|w| w == b"\r\n\r\n").ok_or("the object store hung up")?;
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let length =
-            head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        let body = answer.split_off(end + 4);
-        if length.is_some_and(|length: usize| length != body.len()) {
-            return Err("the object store's answer was cut".into());
-        }
-        Ok((code.ok_or_else(|| format!("no HTTP: {head}"))?, body))
+        Ok(stream)
     }
 
     /// The headers of a signed request.
-    fn signed(&self, method: &str, path: &str, query: &str, body: &[u8], now: DateTime<Utc>) -> String {
+    fn signed(&self, method: &str, path: &str, query: &str, content: &str, now: DateTime<Utc>) -> String {
         const NAMES: &str = "host;x-amz-content-sha256;x-amz-date";
         let (day, time) = (now.format("%Y%m%d").to_string(), now.format("%Y%m%dT%H%M%SZ").to_string());
-        let content = hex(&Sha256::digest(body));
         let headers = format!("host:{}\nx-amz-content-sha256:{content}\nx-amz-date:{time}\n", self.authority);
         let request = format!("{method}\n{path}\n{query}\n{headers}\n{NAMES}\n{content}");
         let scope = format!("{day}/{}/s3/aws4_request", self.access.region);
@@ -114,6 +161,20 @@ impl Store {
         );
         text
     }
+}
+
+/// Code and length of an answer; what is left to read is its body.
+fn answer(mut stream: BufReader<TcpStream>) -> Result<(u16, Option<u64>, BufReader<TcpStream>), Error> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() > HEAD_MAX || stream.read_until(b'\n', &mut head)? == 0 {
+            return Err("the object store hung up".into());
+        }
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    Ok((code.ok_or_else(|| format!("no HTTP: {head}"))?, length, stream))
 }
 
 fn refused(method: &str, path: &str, code: u16, body: &[u8]) -> Error {
@@ -169,7 +230,7 @@ mod tests {
         };
         let store = Store { access, authority: "examplebucket.s3.amazonaws.com".into() };
         let now = DateTime::parse_from_rfc3339("2013-05-24T00:00:00Z").unwrap().to_utc();
-        let headers = store.signed("GET", "/", "max-keys=2&prefix=J", b"", now);
+        let headers = store.signed("GET", "/", "max-keys=2&prefix=J", &hex(&Sha256::digest(b"")), now);
         assert!(
             headers.contains("Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
             "{headers}"
