@@ -74,6 +74,9 @@ impl Moving {
         let root = folder.join("root");
         let output = root.join(places::OUTPUT_DIR.trim_start_matches('/'));
         fs::create_dir_all(&output)?;
+        // The kubelet makes it.
+        let log = root.join(places::TERMINATION_LOG.trim_start_matches('/'));
+        fs::create_dir_all(root.join("dev")).and_then(|()| fs::write(log, ""))?;
         let file = output.join("weights.bin");
         // Nothing that a file system could pack.
         let mut content = File::open("/dev/urandom")?.take(SIZE);
