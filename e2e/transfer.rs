@@ -40,6 +40,8 @@ pub fn measure(bed: &Bed, built: &Built, say: &mut dyn FnMut(&str)) -> Result<()
         let transfers: [&dyn Fn() -> Result<Duration, Error>; 4] =
             [&|| moving.plain_fetch(), &|| moving.fetch(), &|| moving.plain_publish(), &|| moving.publish()];
         for (times, transfer) in times.iter_mut().zip(transfers) {
+            // What the last one wrote is not to be written during the next one.
+            Command::new("sync").status()?;
             times.push(transfer()?);
         }
     }

@@ -16,10 +16,24 @@ pub const CHUNK: usize = 1 << 20;
 /// A partly written output.
 pub struct Partial {
     file: File,
-    hasher: Sha256,
-    bytes: u64,
+    content: Content,
     temporary: PathBuf,
     output: PathBuf,
+}
+
+/// What of it is written: how much, and its hash.
+#[derive(Clone, Default)]
+pub struct Content {
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Content {
+    /// Appends.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
 }
 
 impl Partial {
@@ -48,35 +62,48 @@ impl Partial {
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_at(&file, &temporary) {
             return Ok(None);
         }
-        let (hasher, bytes) = hash(&mut file).map_err(failed(&temporary))?;
-        Ok(Some(Self { file, hasher, bytes, temporary, output: output.to_owned() }))
+        let content = hash(&mut file).map_err(failed(&temporary))?;
+        Ok(Some(Self { file, content, temporary, output: output.to_owned() }))
     }
 
     /// Bytes written so far.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.content.bytes
     }
 
     /// Appends.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        self.file.write_all(bytes).map_err(failed(&self.temporary))?;
-        self.hasher.update(bytes);
-        self.bytes += bytes.len() as u64;
+        self.append(bytes)?;
+        self.content.add(bytes);
         Ok(())
+    }
+
+    /// Appends to the file alone; whoever does that keeps the account of its content.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        self.file.write_all(bytes).map_err(failed(&self.temporary))
+    }
+
+    /// Gives the account of its content away.
+    pub fn take_content(&mut self) -> Content {
+        std::mem::take(&mut self.content)
+    }
+
+    /// Takes it back.
+    pub fn put_content(&mut self, content: Content) {
+        self.content = content;
     }
 
     /// Throws away what was written.
     pub fn restart(&mut self) -> Result<(), FetchError> {
         self.file.set_len(0).map_err(failed(&self.temporary))?;
         self.file.seek(SeekFrom::Start(0)).map_err(failed(&self.temporary))?;
-        self.hasher = Sha256::new();
-        self.bytes = 0;
+        self.content = Content::default();
         Ok(())
     }
 
     /// Digest of what was written.
     pub fn digest(&self) -> Digest {
-        Digest::of(self.hasher.clone())
+        Digest::of(self.content.hasher.clone())
     }
 
     /// Puts the file in place: durable first, then visible, in one step.
@@ -101,25 +128,22 @@ pub fn is_complete(output: &Path, digest: &Digest) -> Result<bool, FetchError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed(output)(error)),
     };
-    let (hasher, _) = hash(&mut file).map_err(failed(output))?;
-    Ok(Digest::of(hasher) == *digest)
+    let content = hash(&mut file).map_err(failed(output))?;
+    Ok(Digest::of(content.hasher) == *digest)
 }
 
 /// Digest and size of a file.
 pub fn digest_of(path: &Path) -> io::Result<(Digest, u64)> {
-    let (hasher, bytes) = hash(&mut File::open(path)?)?;
-    Ok((Digest::of(hasher), bytes))
+    let content = hash(&mut File::open(path)?)?;
+    Ok((Digest::of(content.hasher), content.bytes))
 }
 
-fn hash(file: &mut File) -> io::Result<(Sha256, u64)> {
-    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK]);
+fn hash(file: &mut File) -> io::Result<Content> {
+    let (mut content, mut buffer) = (Content::default(), vec![0; CHUNK]);
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok((hasher, bytes)),
-            Ok(count) => {
-                hasher.update(buffer.get(..count).unwrap_or_default());
-                bytes += count as u64;
-            }
+            Ok(0) => return Ok(content),
+            Ok(count) => content.add(buffer.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

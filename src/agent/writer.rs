@@ -1,42 +1,60 @@
-//! Hashing and writing on a thread of its own, while the next bytes arrive.
+//! Writing and hashing, each on a thread of its own, while the next bytes arrive: hashing takes longer than writing, and both
+//! together longer than a fast network.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::FetchError;
-use crate::output::Partial;
+use crate::output::{Content, Partial};
+
+/// Frames that wait for a thread: those of a piece or two.
+const WAITING: usize = 64;
 
 /// Appends to a [`Partial`] in the background, in order.
 pub struct Writer {
-    sender: mpsc::Sender<Bytes>,
-    thread: JoinHandle<(Partial, Result<(), FetchError>)>,
+    to_file: mpsc::Sender<Bytes>,
+    to_hash: mpsc::Sender<Bytes>,
+    file: JoinHandle<(Partial, Result<(), FetchError>)>,
+    hash: JoinHandle<Content>,
 }
 
 impl Writer {
     /// Takes over the file.
     pub fn start(mut partial: Partial) -> Self {
-        // What waits here is the body frames of a piece or two.
-        let (sender, mut receiver) = mpsc::channel::<Bytes>(64);
-        let thread = tokio::task::spawn_blocking(move || {
-            while let Some(bytes) = receiver.blocking_recv() {
-                if let Err(error) = partial.write(&bytes) {
+        let mut content = partial.take_content();
+        let (to_file, mut frames) = mpsc::channel::<Bytes>(WAITING);
+        let file = spawn_blocking(move || {
+            while let Some(bytes) = frames.blocking_recv() {
+                if let Err(error) = partial.append(&bytes) {
                     return (partial, Err(error));
                 }
             }
             (partial, Ok(()))
         });
-        Self { sender, thread }
+        let (to_hash, mut frames) = mpsc::channel::<Bytes>(WAITING);
+        let hash = spawn_blocking(move || {
+            while let Some(bytes) = frames.blocking_recv() {
+                content.add(&bytes);
+            }
+            content
+        });
+        Self { to_file, to_hash, file, hash }
     }
 
     /// Appends; false if writing has failed, which [`Self::finish`] tells of.
     pub async fn write(&self, bytes: Bytes) -> bool {
-        self.sender.send(bytes).await.is_ok()
+        self.to_hash.send(bytes.clone()).await.is_ok() && self.to_file.send(bytes).await.is_ok()
     }
 
     /// Waits until all is written and gives the file back.
     pub async fn finish(self) -> Result<(Partial, Result<(), FetchError>), FetchError> {
-        drop(self.sender);
-        self.thread.await.map_err(|error| FetchError::Runtime(std::io::Error::other(error)))
+        drop((self.to_file, self.to_hash));
+        let lost = |error| FetchError::Runtime(std::io::Error::other(error));
+        let content = self.hash.await.map_err(lost)?;
+        let (mut partial, written) = self.file.await.map_err(lost)?;
+        // After a failure it may be ahead of the file, which is of no use then.
+        partial.put_content(content);
+        Ok((partial, written))
     }
 }
