@@ -1,5 +1,6 @@
-//! How fast the agent fetches and publishes, beside a plain copy of the same file to and from the same server, in turns: one
-//! connection, nothing hashed. What was fetched is flushed to the disk, both ways.
+//! How fast the agent fetches and publishes, beside a plain copy of the same file to and from the same server, in turns: what
+//! is fetched comes in one request, what is published goes in parts, nothing is hashed. What was fetched is flushed to the
+//! disk, both ways.
 
 use std::{
     fs::{self, File},
