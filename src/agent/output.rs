@@ -83,6 +83,13 @@ impl Partial {
         self.file.write_all(bytes).map_err(failed(&self.temporary))
     }
 
+    /// Makes durable what is written, from another thread.
+    pub fn flusher(&self) -> Result<impl Fn() -> Result<(), FetchError> + use<>, FetchError> {
+        let file = self.file.try_clone().map_err(failed(&self.temporary))?;
+        let temporary = self.temporary.clone();
+        Ok(move || file.sync_data().map_err(failed(&temporary)))
+    }
+
     /// Gives the account of its content away.
     pub fn take_content(&mut self) -> Content {
         std::mem::take(&mut self.content)

@@ -1,5 +1,5 @@
-//! Writing and hashing, each on a thread of its own, while the next bytes arrive: hashing takes longer than writing, and both
-//! together longer than a fast network.
+//! Writing, hashing and flushing, each on a thread of its own, while the next bytes arrive: one after the other they take
+//! longer than a fast network.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -11,23 +11,44 @@ use crate::output::{Content, Partial};
 /// Frames that wait for a thread: those of a piece or two.
 const WAITING: usize = 64;
 
+/// Bytes that are written before the disk is asked to take them.
+const FLUSHED: usize = 64 << 20;
+
 /// Appends to a [`Partial`] in the background, in order.
 pub struct Writer {
     to_file: mpsc::Sender<Bytes>,
     to_hash: mpsc::Sender<Bytes>,
     file: JoinHandle<(Partial, Result<(), FetchError>)>,
     hash: JoinHandle<Content>,
+    flush: JoinHandle<Result<(), FetchError>>,
 }
 
 impl Writer {
     /// Takes over the file.
     pub fn start(mut partial: Partial) -> Self {
         let mut content = partial.take_content();
+        let flusher = partial.flusher();
+        let (to_flush, mut due) = mpsc::channel::<()>(1);
+        let flush = spawn_blocking(move || {
+            let flush = flusher?;
+            // An error of the disk is told once: to us, and not to whoever flushes next.
+            while due.blocking_recv().is_some() {
+                flush()?;
+            }
+            Ok(())
+        });
         let (to_file, mut frames) = mpsc::channel::<Bytes>(WAITING);
         let file = spawn_blocking(move || {
+            let mut written = 0;
             while let Some(bytes) = frames.blocking_recv() {
                 if let Err(error) = partial.append(&bytes) {
                     return (partial, Err(error));
+                }
+                written += bytes.len();
+                if written >= FLUSHED {
+                    written = 0;
+                    // If it is still at the last ones, these go with the next.
+                    let _ = to_flush.try_send(());
                 }
             }
             (partial, Ok(()))
@@ -39,7 +60,7 @@ impl Writer {
             }
             content
         });
-        Self { to_file, to_hash, file, hash }
+        Self { to_file, to_hash, file, hash, flush }
     }
 
     /// Appends; false if writing has failed, which [`Self::finish`] tells of.
@@ -53,8 +74,9 @@ impl Writer {
         let lost = |error| FetchError::Runtime(std::io::Error::other(error));
         let content = self.hash.await.map_err(lost)?;
         let (mut partial, written) = self.file.await.map_err(lost)?;
+        let flushed = self.flush.await.map_err(lost)?;
         // After a failure it may be ahead of the file, which is of no use then.
         partial.put_content(content);
-        Ok((partial, written))
+        Ok((partial, written.and(flushed)))
     }
 }
