@@ -28,7 +28,7 @@ fn measurement() -> Measurement {
 #[test]
 fn a_name_that_begins_like_another_is_another() {
     let metric: Metric = serde_json::from_value(json!({"name": "errors", "errorRatio": {}})).unwrap();
-    let raw = vec![
+    let raw = [
         series(&[("pod", "w-1-x-y"), ("code", "500")], &[(1.0, "2")]),
         series(&[("pod", "w-10-x-y"), ("code", "200")], &[(1.0, "5")]),
         series(&[("pod", "w-1x-y"), ("code", "200")], &[(1.0, "7")]),
@@ -40,7 +40,7 @@ fn a_name_that_begins_like_another_is_another() {
     assert!(!stable[0].series[0].error);
 }
 
-fn arranged(metric: serde_json::Value, raw: Vec<RawSeries>) -> Samples {
+fn arranged(metric: serde_json::Value, raw: &[RawSeries]) -> Samples {
     let metric: Metric = serde_json::from_value(metric).unwrap();
     arrange(metric.kind().unwrap(), &measurement(), raw.iter().collect(), &HashMap::new())
 }
@@ -48,9 +48,9 @@ fn arranged(metric: serde_json::Value, raw: Vec<RawSeries>) -> Samples {
 #[test]
 fn buckets_of_one_histogram_stand_together() {
     let bucket = |path, le, value| series(&[("pod", "w-1-x-y"), ("path", path), ("le", le)], &[(1.0, value)]);
-    let raw = vec![bucket("/a", "0.1", "1"), bucket("/b", "0.1", "2"), bucket("/a", "+Inf", "3")];
+    let raw = [bucket("/a", "0.1", "1"), bucket("/b", "0.1", "2"), bucket("/a", "+Inf", "3")];
     let metric = json!({"name": "latency", "latency": {}});
-    let Samples::Latency(Arms { canary, stable }) = arranged(metric, raw) else { panic!("latency") };
+    let Samples::Latency(Arms { canary, stable }) = arranged(metric, &raw) else { panic!("latency") };
     assert_eq!((canary.len(), stable.len(), canary[0].histograms.len()), (1, 0, 2));
     let edges: Vec<f64> = canary[0].histograms[0].buckets.iter().map(|b| b.le).collect();
     assert_eq!(edges, [0.1, f64::INFINITY]);
@@ -60,8 +60,8 @@ fn buckets_of_one_histogram_stand_together() {
 fn a_sum_finds_its_count_and_a_part_its_whole() {
     let named = |name, value| series(&[("__name__", name), ("pod", "w-10-x-y")], &[(1.0, value)]);
     let metric = json!({"name": "mean", "meanLatency": {"sum": {"series": "took"}}});
-    let raw = vec![named("took_count", "4"), named("took_sum", "2")];
-    let Samples::Mean(Arms { stable, .. }) = arranged(metric, raw) else { panic!("means") };
+    let raw = [named("took_count", "4"), named("took_sum", "2")];
+    let Samples::Mean(Arms { stable, .. }) = arranged(metric, &raw) else { panic!("means") };
     let values = |samples: &[Sample]| samples.iter().map(|s| s.value).collect::<Vec<_>>();
     let (sum, count) = &stable[0].series[0];
     assert_eq!((values(sum), values(count)), (vec![2.0], vec![4.0]));
@@ -69,8 +69,8 @@ fn a_sum_finds_its_count_and_a_part_its_whole() {
     let metric = json!({
         "name": "wrong", "quality": {"all": {"series": "labelled"}, "good": {"series": "right"}},
     });
-    let raw = vec![named("labelled", "9"), named("right", "7")];
-    let Samples::Quality(Arms { stable, .. }) = arranged(metric, raw) else { panic!("quality") };
+    let raw = [named("labelled", "9"), named("right", "7")];
+    let Samples::Quality(Arms { stable, .. }) = arranged(metric, &raw) else { panic!("quality") };
     assert_eq!((values(&stable[0].total[0]), values(&stable[0].part[0])), (vec![9.0], vec![7.0]));
 }
 

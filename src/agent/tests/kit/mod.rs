@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod bench;
 pub mod s3;
 
 use std::fs;
@@ -13,6 +14,9 @@ use serin_agent::digest::Digest;
 use serin_agent::retry::Patience;
 use serin_agent::stores::Stores;
 use serin_wire::Storage;
+
+/// Of a range or part.
+pub const PIECE_LENGTH: usize = 8 << 20;
 
 /// Variables that the test server's clients need.
 pub const CREDENTIALS: [(&str, &str); 2] =
