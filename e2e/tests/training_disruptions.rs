@@ -107,9 +107,12 @@ async fn an_operator_killed_in_a_run_comes_to_one_job_an_attempt_and_one_version
         assert_eq!(names, BTreeSet::from(["run-a1".to_owned(), "run-e1".to_owned()]));
         assert_eq!(training.versions(&scene.kube).list(&ListParams::default()).await?.items.len(), 1);
         let made = scene.cost()?.writes.into_iter().filter(|w| w.verb == "create" && w.code == 201);
-        let mut made: Vec<String> = made.map(|w| w.resource).collect();
-        made.sort();
-        assert_eq!(made, ["jobs", "jobs", "modelversions"], "each thing was made once");
+        let made: Vec<String> = made.map(|w| w.resource).collect();
+        // Not exactly as often as there are names: a write that was on its way when its writer was killed can be done, and
+        // stand in the log as one that failed.
+        for (resource, names) in [("jobs", 2), ("modelversions", 1)] {
+            assert!(made.iter().filter(|m| *m == resource).count() <= names, "made twice: {made:?}");
+        }
         Ok(())
     })
     .await;
