@@ -22,7 +22,7 @@ pub struct Partial {
 }
 
 /// What of it is written: how much, and its hash.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Content {
     hasher: Sha256,
     bytes: u64,
