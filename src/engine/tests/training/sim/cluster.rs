@@ -73,6 +73,21 @@ pub struct Pod {
     gone_at: Option<i64>,
 }
 
+impl Pod {
+    /// One that starts then, and of whose end nothing is known.
+    fn new(index: i32, starts: i64) -> Self {
+        Self {
+            index,
+            starts: Some(starts),
+            ends: None,
+            prepare: None,
+            disrupted: None,
+            waits: None,
+            gone_at: None,
+        }
+    }
+}
+
 /// Ok is Complete, else reason and message of Failed.
 type Condition = Result<(), (String, String)>;
 

@@ -7,16 +7,7 @@ use super::{
 
 pub(super) fn train(job: &mut Job, program: Program, now: i64, bytes: char) {
     let starts = now + STARTUP;
-    let pod = |index| Pod {
-        index,
-        starts: Some(starts),
-        ends: None,
-        prepare: None,
-        disrupted: None,
-        waits: None,
-        gone_at: None,
-    };
-    job.pods = (0..job.nodes).map(pod).collect();
+    job.pods = (0..job.nodes).map(|index| Pod::new(index, starts)).collect();
     let last = job.pods.len() - 1;
     let failed = |reason: &str, message: String| Err((reason.to_owned(), message));
     let policy = |rule: i32| {
@@ -84,15 +75,7 @@ pub(super) fn train(job: &mut Job, program: Program, now: i64, bytes: char) {
 pub(super) fn judge(job: &mut Job, task: &EvaluationJob, judge: Judge, now: i64) {
     let starts = now + STARTUP;
     let done = starts + JUDGES;
-    let mut pod = Pod {
-        index: 0,
-        starts: Some(starts),
-        ends: None,
-        prepare: None,
-        disrupted: None,
-        waits: None,
-        gone_at: None,
-    };
+    let mut pod = Pod::new(0, starts);
     match judge {
         Judge::Scores(_) | Judge::Says(_) | Judge::Gone => {
             let words = match judge {
