@@ -232,6 +232,13 @@ impl Scene {
         Ok(pods::of_revision(&pods::all(&self.kube, &self.wine).await?, revision))
     }
 
+    /// Their names.
+    pub async fn names_of(&self, revision: &str) -> Result<Vec<String>, Error> {
+        let pods = pods::all(&self.kube, &self.wine).await?;
+        let there = pods.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none());
+        Ok(there.filter(|p| pods::revision(p) == Some(revision)).filter_map(|p| p.metadata.name).collect())
+    }
+
     /// The same of the stable version.
     pub async fn stable_pods(&self) -> Result<BTreeMap<String, i32>, Error> {
         let stable = self.status().await?.stable.ok_or("nothing is stable yet")?;
