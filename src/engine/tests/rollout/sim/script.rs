@@ -170,6 +170,7 @@ pub fn all() -> Vec<Script> {
         temper("never ready", Temper::NeverReady),
         temper("no image", Temper::NoImage),
         temper("room for one", Temper::AtMost(1)),
+        temper("no room", Temper::AtMost(0)),
         with_v2("reverted", &[(200, Apply("v1"))]),
         with_v2("reverted before traffic", &[(102, Apply("v1"))]),
         with_v2("a third", &[(200, Apply("v3"))]),
