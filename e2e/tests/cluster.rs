@@ -11,6 +11,7 @@ mod ratio;
 mod refusal;
 mod scaling;
 mod serving;
+mod streaming;
 mod training;
 mod training_disruptions;
 mod training_failures;
