@@ -40,18 +40,18 @@ async fn no_long_answer_is_cut_by_a_promotion_or_a_rollback() {
         scene.settled().await?;
         ended_of(Version::V2, 3).await?;
 
-        scene.apply(Version::V3).await?;
+        scene.apply(Version::BadFeatures).await?;
         scene.ended("v3", Outcome::RolledBack).await?;
         scene.settled().await?;
         ended_of(Version::V2, 1).await?;
 
         let counts = streams.stop().await?;
-        for version in [Version::V1, Version::V2, Version::V3] {
+        for version in [Version::V1, Version::V2, Version::BadFeatures] {
             assert!(counts.of(&digest(version)?).total > 0, "{}: {counts:?}", version.label());
         }
         assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
         let counts = load.stop().await?;
-        assert_eq!(scene.failed_besides(&counts, &[Version::V3])?, 0, "{counts:?}");
+        assert_eq!(scene.failed_besides(&counts, &[Version::BadFeatures])?, 0, "{counts:?}");
         Ok(())
     })
     .await;
