@@ -3,7 +3,7 @@
 
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use serin_tests::{Change as _, NAME, Told as _, World, invariants, wine};
+use serin_tests::{Change as _, NAME, Told as _, World, invariants, manifests, wine};
 
 /// The object as Git has it where an autoscaler is: without replicas.
 fn without_replicas(version: &str) -> Value {
@@ -23,18 +23,8 @@ async fn autoscaler_goes_up_and_down_during_a_step() {
     world.until_model(NAME, "v1 serves", 30, |m| m.serves("v1")).await;
 
     let autoscalers = world.autoscalers();
-    let mut wanted = json!({
-        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": NAME},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "serin.dev/v1alpha1", "kind": "ModelDeployment", "name": NAME},
-            "metrics": [{
-                "type": "Resource",
-                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
-            }],
-        },
-    });
-    wanted["spec"]["minReplicas"] = json!(4);
-    wanted["spec"]["maxReplicas"] = json!(20);
+    // As the example has it, from four to twenty.
+    let wanted = manifests::of_kind("deploy/examples", "HorizontalPodAutoscaler").remove(0);
     let wanted = serde_json::from_value(wanted).unwrap();
     autoscalers.create(&PostParams::default(), &wanted).await.unwrap();
     let pods = |slot: &'static str, number: i64| {

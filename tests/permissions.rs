@@ -37,7 +37,9 @@ fn granted() -> BTreeSet<Rule> {
             .collect()
     };
     let mut rules = BTreeSet::new();
-    for role in manifests::of_kind("ClusterRole").iter().chain(&manifests::of_kind("Role")) {
+    for role in
+        manifests::of_kind("deploy", "ClusterRole").iter().chain(&manifests::of_kind("deploy", "Role"))
+    {
         for rule in role["rules"].as_array().into_iter().flatten() {
             for group in texts(&rule["apiGroups"]) {
                 for resource in texts(&rule["resources"]) {

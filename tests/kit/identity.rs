@@ -48,7 +48,7 @@ async fn token(cluster: &Cluster) -> String {
 
 /// Namespace and name of the operator's ServiceAccount.
 pub fn account() -> Option<(String, String)> {
-    let account = manifests::of_kind("ServiceAccount").into_iter().next()?;
+    let account = manifests::of_kind("deploy", "ServiceAccount").into_iter().next()?;
     let text = |field: &str| account["metadata"][field].as_str().map(ToOwned::to_owned);
     Some((text("namespace")?, text("name")?))
 }

@@ -41,9 +41,9 @@ pub fn kind(document: &str) -> Option<&str> {
     document.lines().find_map(|line| line.strip_prefix("kind:")).map(str::trim)
 }
 
-/// The documents of one kind in `deploy/`.
-pub fn of_kind(wanted: &str) -> Vec<serde_json::Value> {
-    files("deploy")
+/// The documents of one kind in a folder, such as `deploy`.
+pub fn of_kind(folder: &str, wanted: &str) -> Vec<serde_json::Value> {
+    files(folder)
         .iter()
         .flat_map(|text| split(text))
         .filter(|document| kind(document) == Some(wanted))
