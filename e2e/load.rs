@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Child, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::Deserialize;
@@ -17,6 +17,8 @@ use crate::{Error, images::Built};
 pub struct Load {
     child: Child,
     report: PathBuf,
+    /// Longest time of one request.
+    timeout: Duration,
 }
 
 /// The newest line of its report: counts since the start.
@@ -171,7 +173,7 @@ impl Load {
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()?;
-        Ok(Self { child, report: report.to_owned() })
+        Ok(Self { child, report: report.to_owned(), timeout })
     }
 
     /// Waits until the gateway leads to a version at all: a route is confirmed a moment before its first endpoints
@@ -209,13 +211,16 @@ impl Load {
     pub async fn stop(mut self) -> Result<Counts, Error> {
         let pid = self.child.id().to_string();
         std::process::Command::new("kill").args(["-TERM", &pid]).status()?;
-        for _ in 0..100 {
+        // What is on its way is waited for.
+        let deadline = Instant::now() + self.timeout + Duration::from_secs(5);
+        while Instant::now() < deadline {
             if self.child.try_wait()?.is_some() {
                 return Ok(self.counts());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err("the load generator did not end within 10 s".into())
+        Err(format!("the load generator did not end within {:?}", self.timeout + Duration::from_secs(5))
+            .into())
     }
 }
 
