@@ -1,0 +1,36 @@
+{{/* Exactly the verbs that the operator uses; none on Secrets. The same as in deploy/operator.yaml, which a test compares. */}}
+{{- define "serin.rules" -}}
+- apiGroups: [serin.dev]
+  resources: [modeldeployments, trainingruns]
+  verbs: [get, list, watch]
+# A version is made by its run and belongs to nobody; it is never deleted.
+- apiGroups: [serin.dev]
+  resources: [modelversions]
+  verbs: [get, list, watch, create]
+- apiGroups: [serin.dev]
+  resources: [modeldeployments/status, trainingruns/status, modelversions/status]
+  verbs: [patch]
+# Only asked for where the OwnerReferencesPermissionEnforcement admission plugin is on (OpenShift).
+- apiGroups: [serin.dev]
+  resources: [modeldeployments/finalizers, trainingruns/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+# A Job is made once and never changed: a queue writes to it, too.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
