@@ -1,4 +1,4 @@
-{{/* Exactly the verbs that the operator uses; none on Secrets. The same as in deploy/operator.yaml, which a test compares. */}}
+{{/* Exactly the verbs that the operator uses; none on Secrets. The same as in deploy/operator.yaml. */}}
 {{- define "serin.rules" -}}
 - apiGroups: [serin.dev]
   resources: [modeldeployments, trainingruns]
