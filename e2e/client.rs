@@ -14,12 +14,14 @@ use serin_bed::Bed;
 
 use crate::Error;
 
-/// A client with a kubeconfig's rights.
+/// A client with a kubeconfig's rights. It does not retry: an eviction that is refused for now is answered with 429, and
+/// who evicts wants to hear it.
 pub async fn of(kubeconfig: &Path) -> Result<Client, Error> {
     // A second call finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.default_retry = false;
     Ok(Client::try_from(config)?)
 }
 

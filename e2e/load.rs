@@ -106,11 +106,16 @@ pub struct Call<'a> {
     pub host: &'a str,
     /// One more header, `NAME: VALUE`.
     pub header: Option<&'a str>,
+    /// How long each answer comes in, bit by bit; without it, a prediction at once.
+    pub stream: Option<Duration>,
 }
+
+/// Between two bits of a stream.
+const BIT: Duration = Duration::from_millis(100);
 
 impl<'a> From<&'a str> for Call<'a> {
     fn from(host: &'a str) -> Self {
-        Self { host, header: None }
+        Self { host, header: None, stream: None }
     }
 }
 
@@ -148,13 +153,18 @@ impl Load {
         if report.exists() {
             std::fs::remove_file(report)?;
         }
-        let Call { host, header } = call.into();
+        let Call { host, header, stream } = call.into();
+        let path = stream.map_or("predict".to_owned(), |long| {
+            format!("stream/{}/{}", long.as_millis() / BIT.as_millis(), BIT.as_millis())
+        });
+        let timeout = stream.unwrap_or_default() + Duration::from_secs(5);
         let child = bed
             .command_inside(&built.wine.to_string_lossy())
             .arg("load")
-            .args(["--url", &format!("http://127.0.0.1:{port}/predict"), "--host", host])
+            .args(["--url", &format!("http://127.0.0.1:{port}/{path}"), "--host", host])
             .args(header.iter().flat_map(|line| ["--header", line]))
             .args(["--rps", &rps.to_string(), "--seconds", &seconds.to_string(), "--concurrency", "32"])
+            .args(["--timeout-seconds", &timeout.as_secs().to_string()])
             .args(["--every-ms", "250", "--report"])
             .arg(report)
             .stdin(Stdio::null())

@@ -6,6 +6,7 @@
 
 mod another_definition;
 mod autoscaling;
+mod budget;
 mod changes;
 mod chaos;
 mod crashes;

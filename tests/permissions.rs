@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use serde_json::{Value, json};
 use serin_api::conditions::Type;
-use serin_api::{ModelDeployment, RunPhase, RunResult};
+use serin_api::{IntOrString, ModelDeployment, RunPhase, RunResult};
 use serin_engine::revision;
+use serin_tests::history::Now;
 use serin_tests::kubelet::image;
 use serin_tests::{
     Behaviour, Call, Change as _, Fate, RUN, RunTold as _, Told as _, Trouble, Vary as _, World, fixtures,
@@ -86,16 +88,33 @@ async fn no_right_is_missing_and_none_is_unused() {
         },
     });
     deployments.create(&PostParams::default(), &serde_json::from_value(deployment).unwrap()).await.unwrap();
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(world.client.clone(), &world.namespace);
+    let budget =
+        json!({"metadata": {"name": "lime"}, "spec": {"selector": {"matchLabels": {"app": "theirs"}}}});
+    budgets.create(&PostParams::default(), &serde_json::from_value(budget).unwrap()).await.unwrap();
+    let drained = |pods| {
+        let mut wanted = wine("v1").named("lime");
+        wanted.spec.availability.max_unavailable = pods;
+        wanted
+    };
+    world.apply(&drained(Some(IntOrString::Int(1)))).await;
     world.apply(&wine("v1")).await;
     world.apply(&wine("v1").named("pear")).await;
     world.start_operator();
-    for (name, resource) in [("wine", "services"), ("pear", "httproutes"), ("plum", "deployments")] {
+    let in_the_way = [
+        ("wine", "services"),
+        ("pear", "httproutes"),
+        ("plum", "deployments"),
+        ("lime", "poddisruptionbudgets"),
+    ];
+    for (name, resource) in in_the_way {
         let taken = |m: &ModelDeployment| m.condition(Type::Stalled).1 == "NameTaken";
         world.until_model(name, &format!("{name} is in the way of one of {resource}"), 60, taken).await;
     }
     services.delete("wine-a", &now).await.unwrap();
     world.routes().delete("pear", &now).await.unwrap();
     deployments.delete(&child, &now).await.unwrap();
+    budgets.delete("lime", &now).await.unwrap();
 
     // A promotion and a rollback behind a gateway, and one without.
     world.until_model("wine", "v1 serves", 90, |m| m.serves("v1")).await;
@@ -109,6 +128,18 @@ async fn no_right_is_missing_and_none_is_unused() {
     world.until_model("fig", "v1 serves", 60, |m| m.serves("v1")).await;
     world.apply(&quiet("v2")).await;
     world.until_model("fig", "v2 serves", 60, |m| m.serves("v2")).await;
+
+    // A budget that comes, changes and goes.
+    world.until_model("lime", "v1 serves", 90, |m| m.serves("v1")).await;
+    for pods in [Some(IntOrString::Int(2)), None] {
+        let there = pods.is_some();
+        world.apply(&drained(pods)).await;
+        let as_wanted = |now: &Now| match now.get("PodDisruptionBudget", "lime") {
+            Some(budget) => there && budget["spec"]["maxUnavailable"] == 2,
+            None => !there,
+        };
+        world.until("the budget is as wanted", 30, as_wanted).await;
+    }
 
     // The same Event once more is a PATCH of the first one.
     world.canary(&quiet("v4").steps(&[(25, 600)])).await;

@@ -232,6 +232,13 @@ impl Scene {
         Ok(pods::of_revision(&pods::all(&self.kube, &self.wine).await?, revision))
     }
 
+    /// Their names.
+    pub async fn names_of(&self, revision: &str) -> Result<Vec<String>, Error> {
+        let pods = pods::all(&self.kube, &self.wine).await?;
+        let there = pods.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none());
+        Ok(there.filter(|p| pods::revision(p) == Some(revision)).filter_map(|p| p.metadata.name).collect())
+    }
+
     /// The same of the stable version.
     pub async fn stable_pods(&self) -> Result<BTreeMap<String, i32>, Error> {
         let stable = self.status().await?.stable.ok_or("nothing is stable yet")?;
@@ -255,9 +262,18 @@ impl Scene {
     pub fn load_of_testers(&self, rps: u32, header: &str) -> Result<Load, Error> {
         let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
-        let call = Call { host: &host, header: Some(header) };
+        let call = Call { host: &host, header: Some(header), stream: None };
         let report = self.report()?.with_extension("testers.jsonl");
         Load::start(bed, built, call, rps, LOAD_SECONDS, &report)
+    }
+
+    /// One answer a second is asked for, each of which takes so long to come in, counted apart.
+    pub fn load_of_streams(&self, long: Duration) -> Result<Load, Error> {
+        let Ring { bed, built, .. } = self.ring;
+        let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
+        let call = Call { host: &host, header: None, stream: Some(long) };
+        let report = self.report()?.with_extension("streams.jsonl");
+        Load::start(bed, built, call, 1, LOAD_SECONDS, &report)
     }
 
     /// Where this scenario's load is counted.

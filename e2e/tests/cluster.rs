@@ -3,6 +3,7 @@
 //! `cargo test -p serin-e2e --test cluster` brings the cluster up and leaves it up; `cargo e2e` takes it down, too.
 
 mod broken;
+mod draining;
 mod faults;
 mod matrix;
 mod promotion;
@@ -10,6 +11,7 @@ mod ratio;
 mod refusal;
 mod scaling;
 mod serving;
+mod streaming;
 mod training;
 mod training_disruptions;
 mod training_failures;

@@ -19,7 +19,7 @@ use serin_e2e::{
 };
 
 /// Granted, and not seen here, each for a reason. The control-plane ring sees all but the first used.
-const UNSEEN: [(&str, &str, &str, &str); 9] = [
+const UNSEEN: [(&str, &str, &str, &str); 12] = [
     ("serin.dev", "trainingruns/finalizers", "update", "asked by an admission plugin (OpenShift)"),
     ("serin.dev", "modelversions", "get", "only where a name is taken already"),
     ("batch", "jobs", "get", "only where a name is taken already"),
@@ -28,6 +28,9 @@ const UNSEEN: [(&str, &str, &str, &str); 9] = [
     ("events.k8s.io", "events", "patch", "only where the same is said again"),
     ("apps", "deployments", "get", "only where a name is taken already"),
     ("", "services", "get", "only where a name is taken already"),
+    ("policy", "poddisruptionbudgets", "get", "only where a name is taken already"),
+    ("policy", "poddisruptionbudgets", "patch", "only where availability.maxUnavailable changes"),
+    ("policy", "poddisruptionbudgets", "delete", "only where it is taken away"),
     ("gateway.networking.k8s.io", "httproutes", "get", "only where a name is taken already"),
 ];
 

@@ -23,6 +23,8 @@ pub mod training_run;
 pub mod training_status;
 pub mod validate;
 
+pub use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
 pub use crds::{crd_files, crds, crds_yaml};
 pub use evaluation::{Direction, Evaluation, Gate, GateMetric, GateSlice, Level, WhenNoChampion};
 pub use metrics::{

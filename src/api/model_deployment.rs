@@ -1,5 +1,6 @@
 //! `ModelDeployment`: serve this model, and change it safely.
 
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -104,12 +105,25 @@ pub struct Availability {
     #[serde(default = "drain")]
     #[schemars(range(min = 0, max = 3600))]
     pub drain_seconds: i32,
+    /// How many pods, of all versions together, may be missing while nodes are drained: a number, or a percentage that is
+    /// rounded up, such as `25%`. Set, it makes a PodDisruptionBudget. Default: none is made, as a pod that two of them
+    /// select cannot be evicted at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "pods_or_percent")]
+    pub max_unavailable: Option<IntOrString>,
+}
+/// 0 is left out on purpose: no node could ever be drained.
+fn pods_or_percent(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "x-kubernetes-int-or-string": true, "minimum": 1, "maximum": 1000, "maxLength": 4,
+        "pattern": "^([1-9][0-9]?|100)%$", "nullable": true,
+    })
 }
 fn drain() -> i32 {
     30
 }
 impl Default for Availability {
     fn default() -> Self {
-        Self { min_ready_seconds: 0, drain_seconds: drain() }
+        Self { min_ready_seconds: 0, drain_seconds: drain(), max_unavailable: None }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use serin_api::{ModelDeploymentStatus, Reason, RevisionSpec, Slot};
+use serin_api::{IntOrString, ModelDeploymentStatus, Reason, RevisionSpec, Slot};
 
 /// What a reconcile will do.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,18 @@ pub enum Write {
     },
     /// POST of the Service of a slot.
     CreateSlotService(Slot),
+    /// POST or server-side apply of the PodDisruptionBudget.
+    SetBudget {
+        /// UID of the present one; `None`: POST.
+        uid: Option<String>,
+        /// Pods that may be missing.
+        max_unavailable: IntOrString,
+    },
+    /// DELETE of it, with the UID as precondition.
+    DeleteBudget {
+        /// Its UID.
+        uid: String,
+    },
     /// POST or server-side apply of the object that carries the weights.
     SetWeights {
         /// UID of the present one; `None`: POST.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serin_api::{Artifact, Slot, Storage};
+use serin_api::{Artifact, IntOrString, Slot, Storage};
 
 use crate::plan::{Journal, Weights};
 
@@ -15,6 +15,8 @@ pub struct World {
     pub traffic: Option<ObservedTraffic>,
     /// Gateway mode: which of the two slot Services exist as they should.
     pub slot_services: Vec<Slot>,
+    /// The PodDisruptionBudget.
+    pub budget: Option<ObservedBudget>,
     /// Names that we need and that somebody else's object bears: `Service wine-a`.
     pub taken: Vec<String>,
     /// Names still borne by children of a deleted namesake; the garbage collector is on its way.
@@ -86,6 +88,17 @@ pub enum PodTrouble {
         /// What the scheduler says.
         message: String,
     },
+}
+
+/// Our PodDisruptionBudget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedBudget {
+    /// UID, the precondition of a change.
+    pub uid: String,
+    /// `spec.maxUnavailable`; `None` if somebody replaced it by something else.
+    pub max_unavailable: Option<IntOrString>,
+    /// Being deleted.
+    pub deleting: bool,
 }
 
 /// The HTTPRoute, or in replica-ratio mode the Service, that divides the traffic.

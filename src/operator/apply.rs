@@ -1,6 +1,6 @@
 //! Step 4: the plan's writes, one after the other, each with a precondition; then the status, by compare-and-swap.
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, policy::v1::PodDisruptionBudget};
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams},
@@ -50,6 +50,20 @@ async fn one(
             let body = objects::slot_service(&owner, *slot);
             let name = owner.slot_service_name(*slot);
             writer.create(&Target::of::<Service>(Kind::Service), &name, body).await
+        }
+        Write::SetBudget { uid, max_unavailable } => {
+            let target = Target::of::<PodDisruptionBudget>(Kind::Budget);
+            let body = objects::budget(&owner, max_unavailable, uid.as_deref());
+            if uid.is_none() {
+                writer.create(&target, owner.name, body).await
+            } else {
+                let params = PatchParams::apply(labels::MANAGER).force();
+                writer.patch(&target, owner.name, &params, &Patch::Apply(body)).await
+            }
+        }
+        Write::DeleteBudget { uid } => {
+            let target = Target::of::<PodDisruptionBudget>(Kind::Budget);
+            writer.delete(&target, owner.name, uid, DeleteParams::background()).await
         }
         Write::SetWeights { uid, weights, journal } => {
             let (target, body) = match (decide::mode(&object.md.spec), &object.md.spec.traffic.gateway) {

@@ -12,7 +12,9 @@ use serin_api::ModelDeployment;
 
 use crate::{
     backoff::Backoff,
-    children::{HttpRoute, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService},
+    children::{
+        HttpRoute, SlimBudget, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService,
+    },
     fresh::OwnWrites,
     index::Index,
     mentions::{Mentions, Place},
@@ -40,6 +42,7 @@ pub struct Context {
     pub deployments: Index<SlimDeployment>,
     pub services: Index<SlimService>,
     pub routes: Index<HttpRoute>,
+    pub budgets: Index<SlimBudget>,
     pub pods: Index<SlimPod>,
     /// Whether the cluster serves HTTPRoute.
     pub gateway_api: AtomicBool,
@@ -108,6 +111,7 @@ impl Context {
             deployments: Index::default(),
             services: Index::default(),
             routes: Index::default(),
+            budgets: Index::default(),
             pods: Index::default(),
             gateway_api: AtomicBool::new(false),
             runs: feeds.runs.store.clone(),
@@ -127,12 +131,13 @@ impl Context {
     }
 
     /// Each cache, and whether it has seen its first list.
-    pub fn caches(&self) -> [(&'static str, bool); 8] {
+    pub fn caches(&self) -> [(&'static str, bool); 9] {
         [
             ("deployments", self.deployments.synced()),
             ("services", self.services.synced()),
             ("pods", self.pods.synced()),
             ("httproutes", self.routes.synced()),
+            ("poddisruptionbudgets", self.budgets.synced()),
             ("modelversions", self.versions.synced()),
             ("jobs", self.jobs.synced()),
             ("services of runs", self.rendezvous.synced()),

@@ -32,6 +32,8 @@ pub enum Kind {
     Service,
     /// An HTTPRoute.
     Route,
+    /// A PodDisruptionBudget.
+    Budget,
     /// A Job.
     Job,
     /// A ModelVersion.

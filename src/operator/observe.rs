@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Input, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble, Reading, World, decide,
-    measure, objects, revision,
+    Input, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble, Reading,
+    World, decide, measure, objects, revision,
 };
 
 use crate::{
@@ -72,12 +72,14 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
     let deployments = ctx.deployments.of(owner);
     let services = ctx.services.of(owner);
     let routes = ctx.routes.of(owner);
+    let budgets = ctx.budgets.of(owner);
     let seen = |i: &Ident| (i.version, i.uid.clone(), i.deleting);
     let fresh = ctx.own_writes.visible(owner, |kind, name| match kind {
         Kind::Main => Some((object.version(), owner.uid.clone(), false)),
         Kind::Deployment => deployments.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Service => services.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Route => routes.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
+        Kind::Budget => budgets.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Job | Kind::Version => None,
     });
     if !fresh {
@@ -108,7 +110,11 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
     let leftovers_of_namesake = [owner.name.clone()]
         .into_iter()
         .chain([Slot::A, Slot::B].map(|s| object.owned().slot_service_name(s)))
-        .any(|n| ctx.services.belongs_to_namesake(owner, &n) || ctx.routes.belongs_to_namesake(owner, &n));
+        .any(|n| {
+            ctx.services.belongs_to_namesake(owner, &n)
+                || ctx.routes.belongs_to_namesake(owner, &n)
+                || ctx.budgets.belongs_to_namesake(owner, &n)
+        });
     Some(World {
         deployments: deployments
             .into_iter()
@@ -127,6 +133,11 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
             .collect(),
         traffic,
         slot_services,
+        budget: budgets.into_iter().find(|b| b.ident.name == owner.name).map(|b| ObservedBudget {
+            uid: b.ident.uid,
+            max_unavailable: b.max_unavailable,
+            deleting: b.ident.deleting,
+        }),
         taken: ctx.taken.of(owner),
         leftovers_of_namesake,
         versions: versions(ctx, object),

@@ -19,7 +19,9 @@ use serde::de::DeserializeOwned;
 use serin_api::{ModelDeployment, labels};
 
 use crate::{
-    children::{Child, HttpRoute, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService},
+    children::{
+        Child, HttpRoute, SlimBudget, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService,
+    },
     context::Context,
     index::Index,
     mentions::{Mentions, Place},
@@ -95,6 +97,7 @@ pub fn of_models(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Ite
     let all: Vec<stream::BoxStream<'static, Place>> = vec![
         children::<SlimDeployment>(ctx, namespace, "", |c| &c.deployments, |_, _| true).boxed(),
         children::<SlimService>(ctx, namespace, NOT_OF_RUNS, |c| &c.services, |_, _| true).boxed(),
+        children::<SlimBudget>(ctx, namespace, "", |c| &c.budgets, |_, _| true).boxed(),
         children::<SlimPod>(ctx, namespace, NOT_OF_RUNS, |c| &c.pods, |_, _| true).boxed(),
         routes(ctx, namespace).boxed(),
     ];

@@ -93,8 +93,11 @@ impl Cluster {
     }
 }
 
+/// Without retries: an eviction that is refused for now is answered with 429, and a test wants to hear it.
 async fn config(kubeconfig: Kubeconfig) -> Config {
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    config.default_retry = false;
+    config
 }
 
 /// The definitions that users install.

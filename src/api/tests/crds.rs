@@ -168,6 +168,9 @@ fn everything_that_a_user_writes_is_bounded() {
                 Some("boolean") => true,
                 Some("integer") => has(&["minimum", "maximum"]),
                 Some("object") => has(&["properties"]) || has(&["maxProperties", "additionalProperties"]),
+                None if node["x-kubernetes-int-or-string"] == true => {
+                    has(&["minimum", "maximum", "maxLength", "pattern"])
+                }
                 _ => false,
             };
             if !bounded && !is_ours(kind, path) {

@@ -2,7 +2,7 @@
 
 use super::common::{digest, env, label, range, storage};
 use super::metric;
-use crate::{ModelDeploymentSpec, ModelSource, Server, Strategy, Testers};
+use crate::{Availability, IntOrString, ModelDeploymentSpec, ModelSource, Server, Strategy, Testers};
 
 /// Checks the object's name: names of children are built from it.
 pub fn name(name: &str) -> Result<(), String> {
@@ -16,6 +16,7 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     range("replicas", spec.replicas, 0, 1000)?;
     range("availability.minReadySeconds", spec.availability.min_ready_seconds, 0, 3600)?;
     range("availability.drainSeconds", spec.availability.drain_seconds, 0, 3600)?;
+    max_unavailable(&spec.availability)?;
     if let Some(gateway) = &spec.traffic.gateway
         && gateway.parent_refs.is_empty()
     {
@@ -25,6 +26,18 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
         header(testers)?;
     }
     rollout(spec)
+}
+
+/// A budget that lets nobody go blocks every drain of a node.
+fn max_unavailable(availability: &Availability) -> Result<(), String> {
+    let percent = |text: &str| text.strip_suffix('%').and_then(|n| n.parse().ok()).unwrap_or(0);
+    let allowed = match &availability.max_unavailable {
+        None => true,
+        Some(IntOrString::Int(pods)) => (1..=1000).contains(pods),
+        Some(IntOrString::String(text)) => (1..=100).contains(&percent(text)),
+    };
+    let wrong = "availability.maxUnavailable must be 1 to 1000 pods, or 1% to 100%";
+    if allowed { Ok(()) } else { Err(wrong.to_owned()) }
 }
 
 /// A header that a gateway can compare: nothing that would end a line or begin another one.

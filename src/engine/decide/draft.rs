@@ -13,7 +13,7 @@ use crate::{
     plan::{Entry, Journal, Note, Plan, Weights, Write},
     report,
     revision::Revision,
-    world::{ObservedDeployment, PodTrouble, World},
+    world::{ObservedBudget, ObservedDeployment, PodTrouble, World},
 };
 
 /// Number of outcomes kept.
@@ -110,7 +110,7 @@ impl<'a> Draft<'a> {
         }
         // Names that a stranger may bear are tried first: if one is taken, no pod was started for nothing.
         self.writes.sort_by_key(|w| match w {
-            Write::CreateSlotService(_) => 0,
+            Write::CreateSlotService(_) | Write::SetBudget { uid: None, .. } => 0,
             Write::SetWeights { uid: None, .. } => 1,
             _ => 2,
         });
@@ -200,6 +200,29 @@ impl<'a> Draft<'a> {
         let replicas = if makes_room { 0 } else { self.replicas };
         if let Some(s) = self.status.stable.clone() {
             self.ensure(&s.revision, &s.spec, s.slot, replicas, replicas);
+        }
+    }
+
+    /// How many pods a drain of nodes may take, as the spec says now: it belongs to no revision.
+    pub(super) fn keep_budget(&mut self) {
+        let wanted = self.input.spec.availability.max_unavailable.clone();
+        match (wanted, &self.world().budget) {
+            (_, Some(found)) if found.deleting => self.look_again(Duration::from_secs(1)),
+            (Some(max_unavailable), None) => {
+                self.writes.push(Write::SetBudget { uid: None, max_unavailable });
+            }
+            // Somebody has made a `minAvailable` of it. Both together are refused, and theirs is not ours to remove.
+            (Some(_), Some(ObservedBudget { uid, max_unavailable: None, .. }))
+            | (None, Some(ObservedBudget { uid, .. })) => {
+                self.writes.push(Write::DeleteBudget { uid: uid.clone() });
+            }
+            (Some(wanted), Some(ObservedBudget { uid, max_unavailable: Some(found), .. })) => {
+                if wanted != *found {
+                    let uid = Some(uid.clone());
+                    self.writes.push(Write::SetBudget { uid, max_unavailable: wanted });
+                }
+            }
+            (None, None) => {}
         }
     }
 

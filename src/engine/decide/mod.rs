@@ -162,6 +162,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
     d.aim(&target);
     d.call_by_name(&target);
     d.keep_stable();
+    d.keep_budget();
     match (d.status.stable.clone(), d.status.candidate.clone()) {
         (None, Some(c)) if c.revision == target.id => start::first(&mut d, &c),
         (None, Some(c)) => {

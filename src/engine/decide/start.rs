@@ -378,10 +378,12 @@ pub(super) fn waiting(c: &Candidate, trouble: Option<&PodTrouble>, otherwise: Re
             (Reason::ModelNotFetched, format!("{}: the model is not there: {message}", c.version))
         }
         Some(PodTrouble::ImagePull { message }) => {
-            (Reason::ImagePull, format!("{}: the image cannot be pulled: {message}", c.version))
+            let todo = "check server.image, server.imagePullSecrets and the registry";
+            (Reason::ImagePull, format!("{}: the image cannot be pulled: {message}; {todo}", c.version))
         }
         Some(PodTrouble::Unschedulable { message }) => {
-            (Reason::Unschedulable, format!("{}: no node takes its pods: {message}", c.version))
+            let todo = "add or free nodes, or ask for less in server.resources";
+            (Reason::Unschedulable, format!("{}: no node takes its pods: {message}; {todo}", c.version))
         }
         None => (otherwise, format!("{} starts; no pod is available yet", c.version)),
     }

@@ -75,6 +75,7 @@ fn of(name: &str, version: &ObservedVersion, source: &ModelSource) -> ResolvedMo
 /// Nothing is begun and nothing that serves is touched; what was decided already is finished.
 pub(super) fn without(mut d: Draft<'_>, unusable: Unusable) -> Plan {
     d.keep_stable();
+    d.keep_budget();
     if let (Some(s), Some(c)) = (d.status.stable.clone(), d.status.candidate.clone())
         && c.phase == Phase::Retreating
     {

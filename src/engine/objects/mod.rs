@@ -1,5 +1,6 @@
 //! The Kubernetes objects that a [`crate::Write`] stands for, as JSON: what is not written here is not ours.
 
+mod budget;
 mod deployment;
 mod route;
 pub mod service;
@@ -8,6 +9,7 @@ pub mod storage;
 use serde_json::{Value, json};
 use serin_api::{ModelDeploymentSpec, Slot, labels};
 
+pub use budget::budget;
 pub use deployment::deployment;
 pub use route::route;
 pub use service::{ratio_service, slot_service};

@@ -38,6 +38,23 @@ fn deployment(spec: &ModelDeploymentSpec) -> Value {
 }
 
 #[test]
+fn one_budget_is_for_the_pods_of_all_versions() {
+    let spec = spec("https://models.example/wine.bin", &json!({"availability": {"maxUnavailable": "25%"}}));
+    let wanted = spec.availability.max_unavailable.clone().unwrap();
+    let budget = objects::budget(&owner(&spec), &wanted, Some("uid-2"));
+    assert_eq!(budget["spec"]["maxUnavailable"], "25%");
+    assert_eq!(budget["metadata"]["uid"], "uid-2", "a namesake is never touched");
+    let selected = budget["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    let pod = &deployment(&spec)["spec"]["template"]["metadata"]["labels"];
+    assert!(
+        !selected.is_empty() && selected.iter().all(|(label, value)| pod[label] == *value),
+        "{selected:?}"
+    );
+    let other = objects::budget(&Owner { uid: "uid-9", ..owner(&spec) }, &wanted, None);
+    assert_ne!(other["spec"]["selector"], budget["spec"]["selector"]);
+}
+
+#[test]
 fn the_model_is_verified_before_the_server_starts() {
     let d = deployment(&spec("https://models.example/wine.bin", &json!({})));
     let pod = &d["spec"]["template"]["spec"];

@@ -3,6 +3,7 @@
 //!
 //! One file a kind: the slim object, its view, and how one becomes the other.
 
+mod budget;
 mod deployment;
 mod job;
 mod pod;
@@ -17,6 +18,7 @@ use serin_engine::Journal;
 
 use crate::owner::{OwnerKey, OwnerKind};
 
+pub use budget::SlimBudget;
 pub use deployment::SlimDeployment;
 pub use job::{JobView, SlimJob};
 pub use pod::{PodView, SlimPod};

@@ -51,7 +51,10 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
                 || sim.status.candidate.as_ref().is_some_and(|c| c.revision == d.revision);
             must!(sim, !named, "{} deleted while the status names it", d.version);
         }
-        Write::CreateSlotService(_) | Write::ConfirmNoTraffic(_) => {}
+        Write::CreateSlotService(_)
+        | Write::ConfirmNoTraffic(_)
+        | Write::SetBudget { .. }
+        | Write::DeleteBudget { .. } => {}
         Write::SetWeights { weights, journal, .. } => {
             must!(sim, weights.a + weights.b == 100 && (0..=100).contains(&weights.a), "{weights:?}");
             let tested = weights.testers.filter(|_| !stale).and_then(|slot| sim.cluster.at_slot(slot));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serin_api::{RevisionSpec, Slot, TrafficMode};
 use serin_engine::{
-    Journal, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, Weights, World, Write,
-    revision,
+    Journal, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, Weights,
+    World, Write, revision,
 };
 
 pub const NAME: &str = "wine";
@@ -65,6 +65,7 @@ pub struct Cluster {
     pub deployments: Vec<Deployment>,
     pub route: Option<Route>,
     pub services: Vec<Slot>,
+    pub budget: Option<ObservedBudget>,
     pub versions: BTreeMap<String, ObservedVersion>,
     pub tempers: BTreeMap<String, Temper>,
     pub startup: i64,
@@ -87,6 +88,7 @@ impl Cluster {
             deployments: Vec::new(),
             route: None,
             services: Vec::new(),
+            budget: None,
             versions: BTreeMap::new(),
             tempers: BTreeMap::new(),
             startup: 5,
@@ -172,6 +174,7 @@ impl Cluster {
             deployments: deployments.collect(),
             traffic,
             slot_services: self.services.clone(),
+            budget: self.budget.clone(),
             taken: Vec::new(),
             leftovers_of_namesake: false,
             gateway_api: true,
@@ -222,6 +225,20 @@ impl Cluster {
                     return Err(Refused::Exists);
                 }
                 self.services.push(*slot);
+            }
+            Write::SetBudget { uid, max_unavailable } => {
+                let present = self.budget.as_ref().map(|b| b.uid.clone());
+                match (&present, uid) {
+                    (Some(_), None) => return Err(Refused::Exists),
+                    (p, Some(_)) if p != uid => return Err(Refused::Gone),
+                    _ => {}
+                }
+                let uid = present.unwrap_or_else(|| self.uid());
+                let max_unavailable = Some(max_unavailable.clone());
+                self.budget = Some(ObservedBudget { uid, max_unavailable, deleting: false });
+            }
+            Write::DeleteBudget { uid } => {
+                self.budget.take_if(|b| b.uid == *uid).ok_or(Refused::Gone)?;
             }
             Write::SetWeights { uid, weights, journal } => {
                 let present = self.route.as_ref().map(|r| r.uid.clone());

@@ -1,6 +1,6 @@
 //! Where a story ends, without the times: what two runs of it are compared by.
 
-use serin_api::{Outcome, Phase};
+use serin_api::{IntOrString, Outcome, Phase};
 
 use super::Sim;
 
@@ -11,6 +11,7 @@ pub struct End {
     pub failed: Option<(String, String)>,
     pub history: Vec<(String, Outcome)>,
     pub deployments: Vec<(String, i32)>,
+    pub budget: Option<IntOrString>,
     /// Percent to the stable version.
     pub weight: i32,
     pub conditions: Vec<(String, String, String)>,
@@ -31,6 +32,7 @@ impl End {
             failed: status.last_failed.as_ref().map(|f| (f.version.clone(), f.reason.clone())),
             history: status.history.iter().map(|h| (h.version.clone(), h.outcome)).collect(),
             deployments,
+            budget: sim.cluster.budget.as_ref().and_then(|b| b.max_unavailable.clone()),
             weight: status.stable.as_ref().map_or(0, |s| sim.cluster.weight(s.slot)),
             conditions: conditions.collect(),
             handled_retry: status.handled_retry.clone(),
@@ -43,6 +45,8 @@ pub fn is_at_rest(sim: &mut Sim) {
     let (effects, looks, end) = (sim.done(), sim.looks, sim.cluster.now + 900);
     sim.run_until(end);
     assert_eq!(sim.done(), effects, "writes at rest\n{}", sim.log());
+    let wanted = sim.spec.availability.max_unavailable.as_ref();
+    assert_eq!(sim.cluster.budget.as_ref().and_then(|b| b.max_unavailable.as_ref()), wanted, "{}", sim.log());
     assert!(sim.status.candidate.is_some() || sim.looks == looks, "polls at rest\n{}", sim.log());
     for _ in 0..3 {
         let world = sim.cluster.observe();

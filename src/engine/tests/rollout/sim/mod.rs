@@ -441,6 +441,8 @@ fn describe(write: &Write) -> String {
         Write::DeleteDeployment { name, .. } => format!("delete {name}"),
         Write::ConfirmNoTraffic(slot) => format!("confirm that {slot:?} has no traffic"),
         Write::CreateSlotService(slot) => format!("service {slot:?}"),
+        Write::SetBudget { max_unavailable, .. } => format!("budget {max_unavailable:?}"),
+        Write::DeleteBudget { .. } => "delete the budget".to_owned(),
         Write::SetWeights { weights, journal, .. } => {
             format!("weights {}/{} for {journal}", weights.a, weights.b)
         }

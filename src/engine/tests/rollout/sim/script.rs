@@ -1,6 +1,6 @@
 //! The stories. Each is told once undisturbed and once for every effect after which the operator can die.
 
-use serin_api::{BlueGreen, ModelDeploymentSpec, OnHorizon, OnNoData, Strategy};
+use serin_api::{BlueGreen, IntOrString, ModelDeploymentSpec, OnHorizon, OnNoData, Strategy};
 
 use super::{
     Event::{self, *},
@@ -81,6 +81,15 @@ fn a_step_for_a_person(s: &mut ModelDeploymentSpec) {
 fn window_of_one(s: &mut ModelDeploymentSpec) {
     s.rollout.rollback_window = 1;
 }
+fn budget(s: &mut ModelDeploymentSpec) {
+    s.availability.max_unavailable = Some(IntOrString::Int(1));
+}
+fn larger_budget(s: &mut ModelDeploymentSpec) {
+    s.availability.max_unavailable = Some(IntOrString::String("50%".to_owned()));
+}
+fn no_budget(s: &mut ModelDeploymentSpec) {
+    s.availability.max_unavailable = None;
+}
 pub fn testers(s: &mut ModelDeploymentSpec) {
     let testers = serde_json::json!({ "header": "X-Tester", "value": "yes" });
     if let Some(gateway) = &mut s.traffic.gateway {
@@ -146,6 +155,9 @@ pub fn all() -> Vec<Script> {
         story("good without draining", no_drain, &only_v2, 2000),
         story("good by an adaptive ramp", no_steps, &only_v2, 2000),
         story("good by replica ratio", ratio, &only_v2, 2000),
+        story("good with a budget", budget, &[v2, (150, Edit(larger_budget))], 2000),
+        story("a budget that is taken away", budget, &[v2, (150, Edit(no_budget))], 2000),
+        with_v2("a budget that comes in mid-canary", &[(150, Edit(budget))]),
         plain("bad", &[bad, v2]),
         story("bad with one pod", one_pod, &[bad, v2], 2000),
         story("bad without draining", no_drain, &[bad, v2], 2000),
@@ -158,6 +170,7 @@ pub fn all() -> Vec<Script> {
         temper("never ready", Temper::NeverReady),
         temper("no image", Temper::NoImage),
         temper("room for one", Temper::AtMost(1)),
+        temper("no room", Temper::AtMost(0)),
         with_v2("reverted", &[(200, Apply("v1"))]),
         with_v2("reverted before traffic", &[(102, Apply("v1"))]),
         with_v2("a third", &[(200, Apply("v3"))]),

@@ -1,0 +1,24 @@
+//! An answer that comes bit by bit, as a language model's does.
+
+use std::time::Duration;
+
+use axum::{body::Body, extract::Path};
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::ReaderStream;
+
+/// So many numbers, one a line, so many milliseconds apart. A body that ends before its time is one that the client sees broken: it comes in chunks.
+pub async fn answer(Path((lines, apart)): Path<(u16, u16)>) -> Body {
+    // As much as may wait for a slow client.
+    let (mut writer, reader) = tokio::io::duplex(4096);
+    tokio::spawn(async move {
+        let mut due = tokio::time::interval(Duration::from_millis(u64::from(apart).max(1)));
+        for line in 1..=lines {
+            due.tick().await;
+            // The client has gone.
+            if writer.write_all(format!("{line}\n").as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    Body::from_stream(ReaderStream::new(reader))
+}
