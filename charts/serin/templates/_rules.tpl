@@ -1,4 +1,4 @@
-{{/* Exactly the verbs that the operator uses; none on Secrets. The same as in deploy/operator.yaml. */}}
+{{/* Exactly the verbs that the operator uses; none on Secrets. The same as in deploy/operator.yaml, which a test compares. */}}
 {{- define "serin.rules" -}}
 - apiGroups: [serin.dev]
   resources: [modeldeployments, trainingruns]
@@ -27,6 +27,9 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch]
