@@ -1,9 +1,15 @@
 //! The chart, installed by real Helm. Runs last: it takes the operator of the other scenarios away, and its definitions.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::{
-    api::{core::v1::Namespace, rbac::v1::ClusterRole},
+    api::{
+        core::v1::{Namespace, Pod},
+        rbac::v1::ClusterRole,
+    },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -46,7 +52,7 @@ async fn upgraded_with_a_canary_in_flight(scene: &mut Scene, helm: &Helm) -> Res
     let before = previous()?;
     install(scene, helm, &before, &[])?;
     scene.wine.replicas = 2;
-    scene.wine.rollout = patient(15);
+    scene.wine.rollout = patient(30);
     scene.begin().await?;
     let load = scene.load(50)?;
     scene.answers(&load, Version::V1).await?;
@@ -55,11 +61,15 @@ async fn upgraded_with_a_canary_in_flight(scene: &mut Scene, helm: &Helm) -> Res
     let v2 = status(&md).candidate.ok_or("no candidate")?.revision;
     let (stable, candidate) = (scene.stable_pods().await?, scene.pods_of(&v2).await?);
     assert_eq!(stable.len(), 2);
-    let operator = operators(scene)?;
+    let operator = operators(scene).await?;
 
     let now = chart().to_string_lossy().into_owned();
     install(scene, helm, &now, &[])?;
-    assert_ne!(operators(scene)?, operator, "the operator is another one now");
+    let now = operators(scene).await?;
+    assert!(
+        !now.is_empty() && now.is_disjoint(&operator),
+        "the operator is another one: {operator:?}, {now:?}"
+    );
     assert_eq!(scene.stable_pods().await?, stable, "no serving pod was replaced or restarted");
     unchanged(&candidate, &scene.pods_of(&v2).await?);
     let before = scene.status().await?;
@@ -85,8 +95,13 @@ async fn away_and_back_in_one_namespace(scene: &mut Scene, helm: &Helm) -> Resul
     let serving = scene.stable_pods().await?;
     let load = scene.load(50)?;
     scene.answers(&load, Version::V2).await?;
-    helm.run(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "2m"])?;
-    assert_eq!(operators(scene)?, "", "no operator");
+    uninstall(helm)?;
+    // Until then it asks with rights that are gone.
+    client::until("no operator is left", PATIENCE, || async {
+        let left = operators(scene).await.map_err(|e| e.to_string())?;
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await?;
     assert_eq!(definitions(scene).await?, 3, "kept");
     scene.answers(&load, Version::V2).await?;
     assert_eq!(scene.stable_pods().await?, serving);
@@ -115,7 +130,7 @@ async fn away_and_back_in_one_namespace(scene: &mut Scene, helm: &Helm) -> Resul
 /// The worst order: the definitions under a model that serves, then the operator. Nothing waits for anybody.
 async fn definitions_go_while_a_model_serves(scene: &mut Scene, helm: &Helm) -> Result<(), Error> {
     remove_definitions(scene).await?;
-    helm.run(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "2m"])?;
+    uninstall(helm)?;
     client::until("the model's pods are collected", PATIENCE, || async {
         let left =
             scene.kubectl(&["get", "deployments,pods,services", "-o", "name", "-n", &scene.wine.namespace]);
@@ -151,6 +166,11 @@ fn previous() -> Result<String, Error> {
     Ok(folder.to_string_lossy().into_owned())
 }
 
+fn uninstall(helm: &Helm) -> Result<(), Error> {
+    let args = ["uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait", "--timeout", "2m"];
+    helm.run(&args).map(drop)
+}
+
 fn install(scene: &Scene, helm: &Helm, chart: &str, more: &[&str]) -> Result<(), Error> {
     let url = scene.ring.bed.prometheus_url().ok_or("no Prometheus")?;
     let url = format!("prometheus.url={url}");
@@ -172,10 +192,7 @@ fn namespace(scene: &Scene) -> Result<(), Error> {
 
 /// No operator, no definitions.
 async fn clear(scene: &Scene, helm: &Helm) -> Result<(), Error> {
-    let installed = helm.run(&["list", "-n", NAMESPACE, "-a", "-q"])?;
-    if !installed.trim().is_empty() {
-        helm.run(&["uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "2m"])?;
-    }
+    uninstall(helm)?;
     let manifest = images::repository().join("deploy/operator.yaml");
     let manifest = manifest.to_string_lossy();
     scene.kubectl(&["delete", "--ignore-not-found", "--wait=false", "-f", &manifest])?;
@@ -213,18 +230,11 @@ async fn gone(scene: &Scene, namespace: &str) -> Result<(), Error> {
     .await
 }
 
-/// The operator's pods that are not on their way out.
-fn operators(scene: &Scene) -> Result<String, Error> {
-    scene.kubectl(&[
-        "get",
-        "pods",
-        "-n",
-        NAMESPACE,
-        "-l",
-        "app.kubernetes.io/name=serin",
-        "-o",
-        "jsonpath={.items[?(!@.metadata.deletionTimestamp)].metadata.uid}",
-    ])
+/// The operator's pods, with those on their way out.
+async fn operators(scene: &Scene) -> Result<BTreeSet<String>, Error> {
+    let pods: Api<Pod> = Api::namespaced(scene.kube.clone(), NAMESPACE);
+    let ours = ListParams::default().labels("app.kubernetes.io/name=serin");
+    Ok(pods.list(&ours).await?.items.into_iter().filter_map(|pod| pod.metadata.uid).collect())
 }
 
 /// Those that were there are there, with as many restarts.
