@@ -2,6 +2,7 @@
 //! Prometheus scraped.
 //!
 //! - [`images`]: static binaries, trained models, images
+//! - [`helm`]: real Helm on the chart
 //! - [`install`]: Serin and the model store into a cluster
 //! - [`client`]: a Kubernetes client, and waiting for conditions with a deadline
 //! - [`s3`]: the object store, as the harness uses it
@@ -14,6 +15,7 @@
 
 pub mod client;
 pub mod demo;
+pub mod helm;
 pub mod images;
 pub mod install;
 pub mod load;

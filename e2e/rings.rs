@@ -19,7 +19,7 @@ use tokio::{
 /// Name of the bed that `serin-tests` brings up for itself.
 const CONTROL_PLANE_BED: &str = "serin-tests";
 /// Test programs of the whole-cluster ring, in this order.
-const CLUSTER: [&str; 2] = ["cluster", "rights"];
+const CLUSTER: [&str; 3] = ["cluster", "rights", "helm"];
 /// Scenarios at the same time: they mostly wait, but each has pods and load.
 const AT_ONCE: usize = 5;
 /// Tests of the control-plane ring at the same time: each has a namespace and an operator of its own, and waits for seconds

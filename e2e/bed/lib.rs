@@ -44,5 +44,5 @@ pub use down::down;
 pub use error::Error;
 pub use s3::S3;
 pub use state::Kind;
-pub use tools::torch;
+pub use tools::{helm, promtool, torch};
 pub use up::Options;

@@ -75,6 +75,16 @@ impl Tools {
     }
 }
 
+/// Helm: no part of a bed, but pinned and built like its programs.
+pub fn helm(progress: Progress) -> Result<PathBuf, Error> {
+    Ok(go::helm(progress)?.join("helm"))
+}
+
+/// promtool, likewise.
+pub fn promtool(progress: Progress) -> Result<PathBuf, Error> {
+    Ok(go::promtool(progress)?.join("promtool"))
+}
+
 /// A folder in the cache, made by `make` if it is not there. Only one process
 /// makes at a time, and what is there is complete.
 fn cached(

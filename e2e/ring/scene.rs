@@ -343,13 +343,18 @@ impl Scene {
     }
 
     fn routes(&self) -> Result<usize, Error> {
-        let output = self
-            .ring
-            .bed
-            .kubectl()
-            .args(["get", "httproutes", "-o", "name", "-n", &self.wine.namespace])
-            .output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).lines().count())
+        let found = self.kubectl(&["get", "httproutes", "-o", "name", "-n", &self.wine.namespace])?;
+        Ok(found.lines().count())
+    }
+
+    /// kubectl as an administrator: what it printed.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String, Error> {
+        let output = self.ring.bed.kubectl().args(args).output()?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("kubectl {}: {}", args.join(" "), said.trim()).into())
     }
 
     /// The last decision, judged again by `kubectl serin explain`.

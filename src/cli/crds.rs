@@ -7,19 +7,22 @@ use crate::{Failure, output};
 /// Arguments.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Write them into this directory instead, one file each.
+    /// Write them into this directory instead, one file each; may be given more than once.
     #[arg(long)]
-    output: Option<PathBuf>,
+    output: Vec<PathBuf>,
 }
 
 /// Prints or writes them.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Some(folder) = &args.output else {
+    if args.output.is_empty() {
         return output::print(&serin_api::crds_yaml()?);
-    };
-    std::fs::create_dir_all(folder)?;
-    for (name, text) in serin_api::crd_files()? {
-        std::fs::write(folder.join(name), text)?;
+    }
+    let files = serin_api::crd_files()?;
+    for folder in &args.output {
+        std::fs::create_dir_all(folder)?;
+        for (name, text) in &files {
+            std::fs::write(folder.join(name), text)?;
+        }
     }
     Ok(())
 }

@@ -39,6 +39,12 @@ const VERSITYGW: Module = Module {
     sum: "h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc=",
 };
 
+const HELM: Module = Module {
+    path: "helm.sh/helm/v4",
+    version: "v4.3.1",
+    sum: "h1:UndCoLe9UPmNoL7IvWzaUXveL7T5t/ijoorEmgJdI9g=",
+};
+
 const GATEWAY_API: Module = Module {
     path: "sigs.k8s.io/gateway-api",
     version: "v1.6.3",
@@ -95,6 +101,24 @@ pub fn versitygw(progress: Progress) -> Result<PathBuf, Error> {
         let mut build = build(&download(&VERSITYGW, progress)?, &out.join("versitygw"))?;
         build.args(["-ldflags", "-s -w", "./cmd/versitygw"]);
         watch("versitygw (1 to 2 minutes, once)", build, progress)
+    })
+}
+
+/// Helm.
+pub fn helm(progress: Progress) -> Result<PathBuf, Error> {
+    cached(&format!("helm-{}", HELM.version), progress, |out, progress| {
+        let mut build = build(&download(&HELM, progress)?, &out.join("helm"))?;
+        build.args(["-ldflags", "-s -w", "./cmd/helm"]);
+        watch("Helm (1 to 3 minutes, once)", build, progress)
+    })
+}
+
+/// Prometheus' tool for rules.
+pub fn promtool(progress: Progress) -> Result<PathBuf, Error> {
+    cached(&format!("promtool-{}", PROMETHEUS.version), progress, |out, progress| {
+        let mut build = build(&download(&PROMETHEUS, progress)?, &out.join("promtool"))?;
+        build.args(["-tags", "remove_all_sd", "-ldflags", "-s -w", "./cmd/promtool"]);
+        watch("promtool (1 to 3 minutes, once)", build, progress)
     })
 }
 

@@ -7,6 +7,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds");
+/// A chart cannot read outside of itself, and not everything that fetches one follows links.
+const COPIED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/serin/files/crds");
 const KINDS: [&str; 3] = ["ModelDeployment", "ModelVersion", "TrainingRun"];
 
 fn crd(kind: &str) -> Value {
@@ -22,21 +24,30 @@ fn schema(kind: &str, part: &str) -> Value {
 #[test]
 fn the_committed_files_are_what_the_types_say() {
     let generated = serin_api::crd_files().unwrap();
-    for (name, text) in &generated {
-        let path = Path::new(COMMITTED).join(name);
-        if std::env::var_os("SERIN_UPDATE").is_some() {
-            std::fs::write(&path, text).unwrap();
+    let names: BTreeSet<_> = generated.iter().map(|(name, _)| name.clone()).collect();
+    for folder in [COMMITTED, COPIED] {
+        for (name, text) in &generated {
+            let path = Path::new(folder).join(name);
+            if std::env::var_os("SERIN_UPDATE").is_some() {
+                std::fs::write(&path, text).unwrap();
+            }
+            let committed = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(committed == *text, "{} is stale: run `cargo crds`", path.display());
         }
-        let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == *text, "crds/{name} is stale: run `cargo crds`");
+        let there = std::fs::read_dir(folder).unwrap().flatten();
+        let there: BTreeSet<_> =
+            there.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        assert_eq!(there, names, "one file a CRD in {folder}");
     }
-    let names = |all: &mut dyn Iterator<Item = String>| all.collect::<BTreeSet<_>>();
-    let there = std::fs::read_dir(COMMITTED).unwrap().flatten();
-    assert_eq!(
-        names(&mut there.map(|entry| entry.file_name().to_string_lossy().into_owned())),
-        names(&mut generated.into_iter().map(|(name, _)| name)),
-        "one file a CRD"
-    );
+}
+
+/// The chart puts its annotation and labels behind this line, by text.
+#[test]
+fn a_file_has_one_metadata_of_its_own() {
+    for (name, text) in serin_api::crd_files().unwrap() {
+        assert_eq!(text.matches("\nmetadata:\n  name: ").count(), 1, "{name}");
+        assert!(!text.contains("{{"), "{name}: no template");
+    }
 }
 
 #[test]
