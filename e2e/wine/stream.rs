@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use axum::{body::Body, extract::Path};
+use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
-/// So many numbers, one a line, so many milliseconds apart. A body that ends before its time is one that the client sees broken: it comes in chunks.
-pub async fn answer(Path((lines, apart)): Path<(u16, u16)>) -> Body {
+/// So many numbers, one a line, so many milliseconds apart. A body that ends before its time is one that the client sees
+/// broken: it comes in chunks. The question is read to its end first: a proxy written in Go can lose a connection on which
+/// the answer was faster than the question.
+pub async fn answer(Path((lines, apart)): Path<(u16, u16)>, _asked: Bytes) -> Body {
     // As much as may wait for a slow client.
     let (mut writer, reader) = tokio::io::duplex(4096);
     tokio::spawn(async move {
