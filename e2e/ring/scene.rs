@@ -262,18 +262,9 @@ impl Scene {
     pub fn load_of_testers(&self, rps: u32, header: &str) -> Result<Load, Error> {
         let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
-        let call = Call { host: &host, header: Some(header), stream: None };
+        let call = Call { host: &host, header: Some(header) };
         let report = self.report()?.with_extension("testers.jsonl");
         Load::start(bed, built, call, rps, LOAD_SECONDS, &report)
-    }
-
-    /// One answer a second is asked for, each of which takes so long to come in, counted apart.
-    pub fn load_of_streams(&self, long: Duration) -> Result<Load, Error> {
-        let Ring { bed, built, .. } = self.ring;
-        let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
-        let call = Call { host: &host, header: None, stream: Some(long) };
-        let report = self.report()?.with_extension("streams.jsonl");
-        Load::start(bed, built, call, 1, LOAD_SECONDS, &report)
     }
 
     /// Where this scenario's load is counted.

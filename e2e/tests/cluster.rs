@@ -11,7 +11,6 @@ mod ratio;
 mod refusal;
 mod scaling;
 mod serving;
-mod streaming;
 mod training;
 mod training_disruptions;
 mod training_failures;

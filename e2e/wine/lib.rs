@@ -18,6 +18,5 @@ pub mod rng;
 pub mod serve;
 pub mod shutdown;
 pub mod store;
-mod stream;
 pub mod target;
 pub mod train;

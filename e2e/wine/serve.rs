@@ -27,7 +27,6 @@ use crate::{
     data::MEASURED,
     metrics::{CONTENT_TYPE, Metrics},
     model::{Model, short},
-    stream,
 };
 
 /// The header that tells which model answered.
@@ -120,7 +119,6 @@ pub async fn serve(
 fn router(app: &Arc<App>) -> Router {
     let measured = Router::new()
         .route("/predict", post(predict))
-        .route("/stream/{lines}/{apart}", post(stream::answer))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), measure));
