@@ -39,11 +39,12 @@ pub use model_version::{
 };
 pub use preset::Preset;
 pub use reason::Reason;
-pub use rollout::{BlueGreen, OnHorizon, OnNoData, Rollout, Step, Strategy};
+pub use rollout::{BlueGreen, Deadlines, OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
     Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved,
-    Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, WeightRecord,
+    Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, Waiting, WaitingReason,
+    WeightRecord,
 };
 pub use storage::Storage;
 pub use traffic::{GatewayTraffic, ParentRef, Testers, Traffic, TrafficMode};
