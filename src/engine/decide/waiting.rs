@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Duration as Span, Utc};
-use serin_api::{Candidate, Reason, Rollout, Waiting, WaitingReason};
+use serin_api::{Candidate, Reason, Rollout, Stable, Waiting, WaitingReason, conditions};
 
 use super::Draft;
-use crate::world::PodTrouble;
+use crate::world::{Crashed, PodTrouble};
 
 /// When a candidate that is not available is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,34 @@ fn record(d: &mut Draft<'_>, reason: Option<WaitingReason>) {
         candidate.waited_seconds = candidate.waited_seconds.saturating_add(waited);
     }
     candidate.waiting = reason.map(|reason| Waiting { reason, since: now });
+}
+
+impl<'a> Draft<'a> {
+    /// Whether the stable version has nothing available and says itself that it will not have it soon. A drained node
+    /// is not enough for this.
+    pub(super) fn is_broken(&self, stable: &Stable) -> bool {
+        let trouble = self.world().of(&stable.revision).and_then(|d| d.trouble.as_ref());
+        self.world().available(&stable.revision) == 0
+            && (self.crash_loop(&stable.revision).is_some()
+                || matches!(trouble, Some(PodTrouble::ImagePull { .. })))
+    }
+
+    /// What a revision says whose containers crash again and again.
+    pub(super) fn crash_loop(&self, revision: &str) -> Option<&'a Crashed> {
+        self.world().crash_loop(revision, self.input.spec.rollout.deadlines.crash_loop_restarts)
+    }
+
+    /// How long the stable version, which has nothing available, may still take to come back while this candidate waits
+    /// for it.
+    pub(super) fn patience(&self, c: &Candidate) -> Duration {
+        let ready = conditions::get(&self.input.status.conditions, conditions::Type::Ready);
+        let gone = ready
+            .filter(|r| r.status == "False")
+            .and_then(|r| conditions::from_time(&r.last_transition_time));
+        let since = gone.map_or(self.now(), |since| since.max(c.started_at));
+        let seconds = i64::from(self.input.spec.rollout.progress_deadline_seconds);
+        until(since + Span::seconds(seconds), self.now())
+    }
 }
 
 /// Why pods do not start.
