@@ -107,3 +107,21 @@ fn a_first_version_is_stuck_in_its_words_and_tried_on() {
     let sim = script::named("first one without room for a while").run();
     assert_eq!((sim.stable(), sim.condition("Stalled").0), ("v1", "False"), "{}", sim.log());
 }
+
+#[test]
+fn what_keeps_a_candidate_from_starting_is_said_each_in_its_words() {
+    for (name, reason, todo) in [
+        ("no image", "ImagePull", "not found; check server.image"),
+        ("no room", "Unschedulable", "0/3 nodes; add or free nodes"),
+    ] {
+        let waiting = at(name, 150);
+        assert_eq!(waiting.condition("Progressing"), ("True", reason), "{}", waiting.log());
+        let sim = script::named(name).run();
+        let failed = sim.status.last_failed.as_ref().unwrap();
+        assert_eq!(failed.reason, reason, "{}", sim.log());
+        assert!(failed.message.contains(todo), "{}", failed.message);
+        let told = sim.notes.iter().filter(|note| note.starts_with(&format!("{reason}/RolledBack"))).count();
+        assert_eq!(told, 1, "{:?}", sim.notes);
+        assert_eq!((sim.stable(), sim.weight("v1")), ("v1", 100));
+    }
+}

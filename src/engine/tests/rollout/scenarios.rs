@@ -476,21 +476,3 @@ fn pods_that_cannot_be_scheduled_are_said() {
     let sim = at("room for one", 2000);
     assert_eq!((sim.weight("v2"), sim.reason()), (25, "Unschedulable"));
 }
-
-#[test]
-fn what_keeps_a_candidate_from_starting_is_said_each_in_its_words() {
-    for (name, reason, todo) in [
-        ("no image", "ImagePull", "not found; check server.image"),
-        ("no room", "Unschedulable", "0/3 nodes; add or free nodes"),
-    ] {
-        let waiting = at(name, 150);
-        assert_eq!(waiting.condition("Progressing"), ("True", reason), "{}", waiting.log());
-        let sim = script::named(name).run();
-        let failed = sim.status.last_failed.as_ref().unwrap();
-        assert_eq!(failed.reason, reason, "{}", sim.log());
-        assert!(failed.message.contains(todo), "{}", failed.message);
-        let told = sim.notes.iter().filter(|note| note.starts_with(&format!("{reason}/RolledBack"))).count();
-        assert_eq!(told, 1, "{:?}", sim.notes);
-        assert_eq!((sim.stable(), sim.weight("v1")), ("v1", 100));
-    }
-}
