@@ -43,8 +43,8 @@ fn each_has_its_time() {
         // Its time to start goes on where the wait for a node began.
         ("no room, then never ready", 1195, "ProgressDeadlineExceeded", "not available within 600 s"),
         ("no room, then no image", 720, "ImagePull", "no image within 120 s"),
-        // Nothing was waited for while it slept.
-        ("no room, sleeping", 1505, "Unschedulable", "within 600 s"),
+        // Nothing was waited for while it slept; its pods are asked for again at 900.
+        ("no room, sleeping", 1500, "Unschedulable", "within 600 s"),
     ] {
         let (when, why, message) = refused(name);
         assert_eq!((when, why.as_str()), (seconds, reason), "{name}: {message}");
