@@ -34,6 +34,7 @@ mod taken;
 mod telemetry;
 mod training;
 mod unreadable;
+mod user_routes;
 mod versions;
 mod watches;
 mod write;

@@ -17,6 +17,12 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     range("availability.minReadySeconds", spec.availability.min_ready_seconds, 0, 3600)?;
     range("availability.drainSeconds", spec.availability.drain_seconds, 0, 3600)?;
     max_unavailable(&spec.availability)?;
+    if spec.traffic.gateway.is_some() && spec.traffic.http_route.is_some() {
+        return Err("traffic has at most one of gateway and httpRoute".to_owned());
+    }
+    if spec.traffic.http_route.as_ref().is_some_and(|route| route.name.is_empty()) {
+        return Err("traffic.httpRoute.name must name an HTTPRoute".to_owned());
+    }
     if let Some(gateway) = &spec.traffic.gateway
         && gateway.parent_refs.is_empty()
     {
