@@ -179,8 +179,8 @@ async fn route_that_cannot_be_used_is_said_with_what_to_change() {
     world.until_model(NAME, "the route is gone", 30, unusable("does not exist")).await;
     assert_eq!((world.pods("v1").len(), world.pods("v2").len()), (3, 1));
     make(&world, json!([ours()])).await;
-    let ten = |_: &serin_tests::Now| world.model(NAME).condition(Type::Stalled).0 == "False";
-    world.until("it goes on", 30, ten).await;
+    let goes_on = |_: &serin_tests::Now| world.model(NAME).condition(Type::Stalled).0 == "False";
+    world.until("it goes on", 30, goes_on).await;
     world.settled(Duration::from_secs(2)).await;
     let (_, a, b) = parts(&world.routes().get(ROUTE).await.unwrap());
     assert_eq!((a, b), (Some(90), Some(10)));

@@ -81,8 +81,8 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         Kind::Deployment => deployments.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Service => services.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Route => {
-            let all = routes.iter().map(|v| &v.ident).chain(user_route.iter().map(|r| &r.ident));
-            all.into_iter().find(|i| i.name == name).map(seen)
+            let mut all = routes.iter().map(|v| &v.ident).chain(user_route.iter().map(|r| &r.ident));
+            all.find(|i| i.name == name).map(seen)
         }
         Kind::Budget => budgets.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Job | Kind::Version => None,
