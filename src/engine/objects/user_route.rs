@@ -146,11 +146,11 @@ mod tests {
             assert!(told.contains(word) && told.contains("front") && !told.contains('\n'), "{told}");
         };
         says(&[], None, "has no rule with the backends wine-a and wine-b");
-        says(&[other.clone()], None, "has no rule with");
+        says(std::slice::from_ref(&other), None, "has no rule with");
         says(&[ours.clone(), ours.clone()], None, "traffic.httpRoute.rule");
         says(&[other.clone(), rule(None, &[("wine-a", 1)])], None, "rule 2 of HTTPRoute front has only one");
         says(&[rule(None, &[("wine-a", 1), ("wine-b", 1), ("wine-a", 1)])], None, "more than once");
-        says(&[ours.clone()], Some("wines"), "no rule named \"wines\"");
+        says(std::slice::from_ref(&ours), Some("wines"), "no rule named \"wines\"");
         let named = rule(Some("wines"), &[("wine-a", 1), ("wine-b", 1)]);
         assert_eq!(found(&[ours, named], Some("wines")), Ok((1, 0, 1, 1, 1)));
     }
