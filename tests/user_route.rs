@@ -221,3 +221,20 @@ async fn weights_that_somebody_sets_back_are_not_fought_about() {
     assert_eq!((a, b), (Some(100), Some(0)));
     world.check_invariants();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn route_of_a_deleted_deployment_goes_back_to_what_served() {
+    let world = World::start().await;
+    cellar(&world).await;
+    make(&world, json!([ours()])).await;
+    world.apply(&behind("v1")).await;
+    world.until_model(NAME, "v1 serves", 60, |m| m.serves("v1")).await;
+    world.canary(&behind("v2").steps(&[(10, 600)])).await;
+    // It stays until its pods are gone.
+    world.kubelet.take_to_end(Duration::from_secs(3));
+    world.models().delete(NAME, &DeleteParams::foreground()).await.unwrap();
+    world.until("it is gone", 60, |now| now.model(NAME).is_none()).await;
+    let (_, a, b) = parts(&world.routes().get(ROUTE).await.unwrap());
+    assert_eq!((a, b), (Some(100), Some(0)));
+    world.check_invariants();
+}
