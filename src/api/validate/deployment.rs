@@ -20,8 +20,13 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     if spec.traffic.gateway.is_some() && spec.traffic.http_route.is_some() {
         return Err("traffic has at most one of gateway and httpRoute".to_owned());
     }
-    if spec.traffic.http_route.as_ref().is_some_and(|route| route.name.is_empty()) {
-        return Err("traffic.httpRoute.name must name an HTTPRoute".to_owned());
+    if let Some(route) = &spec.traffic.http_route {
+        let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+        let name = &route.name;
+        let edges = name.starts_with(['-', '.']) || name.ends_with(['-', '.']);
+        if name.is_empty() || name.len() > 253 || edges || !name.bytes().all(inside) {
+            return Err(format!("traffic.httpRoute.name {name:?} is not the name of an HTTPRoute"));
+        }
     }
     if let Some(gateway) = &spec.traffic.gateway
         && gateway.parent_refs.is_empty()

@@ -140,6 +140,8 @@ const THRESHOLD: &str = "/spec/rollout/analysis/metrics/1/threshold";
 #[case("/spec/rollout/progressDeadlineSeconds", json!(0), "rollout.progressDeadlineSeconds")]
 #[case("/spec/traffic/httpRoute", json!({ "name": "shop" }), "at most one of gateway and httpRoute")]
 #[case("/spec/traffic", json!({ "httpRoute": { "name": "" } }), "traffic.httpRoute.name")]
+#[case("/spec/traffic", json!({ "httpRoute": { "name": "Shop" } }), "traffic.httpRoute.name")]
+#[case("/spec/traffic", json!({ "httpRoute": { "name": "shop." } }), "traffic.httpRoute.name")]
 #[case("/spec/rollout/deadlines/unschedulableSeconds", json!(604_801), "rollout.deadlines.unschedulableSeconds")]
 #[case("/spec/rollout/deadlines/imagePullSeconds", json!(9), "rollout.deadlines.imagePullSeconds")]
 #[case("/spec/rollout/deadlines/crashLoopRestarts", json!(0), "rollout.deadlines.crashLoopRestarts")]
