@@ -165,9 +165,13 @@ async fn no_right_is_missing_and_none_is_unused() {
     world.retrain(&policy(&json!([{"name": "stale", "maxAge": {"seconds": 60}}]))).await;
     let by_hand = json!({"metadata": {"annotations": {labels::RETRAIN_NOW: "now"}}});
     world.policies().patch(POLICY, &PatchParams::default(), &Patch::Merge(&by_hand)).await.unwrap();
-    let over = |now: &Now| now.policy(POLICY).is_some_and(|p| p.status.is_some_and(|s| s.runs.iter().any(|r| r.version.is_some())));
+    let over = |now: &Now| {
+        now.policy(POLICY)
+            .is_some_and(|p| p.status.is_some_and(|s| s.runs.iter().any(|r| r.version.is_some())))
+    };
     world.until("the run of a policy has ended", 60, over).await;
-    let no_looks = |now: &Now| now.all("Job").all(|job| job["metadata"]["labels"][labels::RETRAIN_UID].is_null());
+    let no_looks =
+        |now: &Now| now.all("Job").all(|job| job["metadata"]["labels"][labels::RETRAIN_UID].is_null());
     world.until("the Job of its look is cleared away", 30, no_looks).await;
     world.settled(Duration::from_secs(3)).await;
 

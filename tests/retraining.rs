@@ -25,7 +25,12 @@ fn runs(now: &Now) -> Vec<TrainingRun> {
 }
 
 /// Waits for something about the policy.
-async fn until(world: &World, what: &str, seconds: u64, holds: impl Fn(&RetrainPolicy) -> bool) -> RetrainPolicy {
+async fn until(
+    world: &World,
+    what: &str,
+    seconds: u64,
+    holds: impl Fn(&RetrainPolicy) -> bool,
+) -> RetrainPolicy {
     world.until(what, seconds, |now| now.policy(POLICY).filter(|policy| holds(policy))).await
 }
 
@@ -64,7 +69,8 @@ async fn bad_answers_start_one_run_on_the_data_of_that_moment() {
     }}]));
     wanted.spec.deployment_ref = Some("wine".to_owned());
     world.retrain(&wanted).await;
-    let state = |policy: &RetrainPolicy| policy.status.as_ref().and_then(|s| s.triggers.first().map(|t| t.state));
+    let state =
+        |policy: &RetrainPolicy| policy.status.as_ref().and_then(|s| s.triggers.first().map(|t| t.state));
     until(&world, "all is well", 30, |p| state(p) == Some(TriggerState::Quiet)).await;
     world.settled(Duration::from_secs(2)).await;
 
@@ -74,7 +80,10 @@ async fn bad_answers_start_one_run_on_the_data_of_that_moment() {
         world.settled(Duration::from_secs(1)).await;
     }
     let cost = world.cost_since(mark);
-    world.assert(cost.writes.is_empty() && cost.events == 0, &format!("nothing is written while all is well: {cost}"));
+    world.assert(
+        cost.writes.is_empty() && cost.events == 0,
+        &format!("nothing is written while all is well: {cost}"),
+    );
 
     world.prometheus.trouble(Trouble::ServerError);
     nudge(&world).await;
@@ -139,11 +148,15 @@ async fn the_first_version_is_made_at_once_and_a_person_can_ask_for_more() {
     say(&world, "please").await;
     let second = until(&world, "the second run has ended", 60, ended(2)).await;
     let status = second.status.unwrap();
-    assert_eq!((status.runs[1].trigger.as_str(), status.handled_retrain.as_deref()), ("by-hand", Some("please")));
+    assert_eq!(
+        (status.runs[1].trigger.as_str(), status.handled_retrain.as_deref()),
+        ("by-hand", Some("please"))
+    );
     let made = runs(&world.history.now());
     assert_eq!(made[1].spec.rerun_token.as_deref(), Some("please"));
     assert_eq!(made[0].spec.datasets, made[1].spec.datasets, "the same data, because a person wants it");
-    let no_looks = |now: &Now| now.all("Job").all(|job| job["metadata"]["labels"][labels::RETRAIN_UID].is_null());
+    let no_looks =
+        |now: &Now| now.all("Job").all(|job| job["metadata"]["labels"][labels::RETRAIN_UID].is_null());
     world.until("the Jobs of looks are cleared away", 30, no_looks).await;
 
     // Runs go with their policy; versions do not.

@@ -45,7 +45,10 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     let policies: Api<RetrainPolicy> = Api::namespaced(kube.clone(), NAMESPACE);
     let mut live = Live { kube, wine, timeline, load: None };
 
-    lock(timeline).begin("apply", "a RetrainPolicy and a ModelDeployment on a channel; from here on nobody does anything");
+    lock(timeline).begin(
+        "apply",
+        "a RetrainPolicy and a ModelDeployment on a channel; from here on nobody does anything",
+    );
     bring(&store, built, "light.csv", "light-eval.csv")?;
     let apply = PatchParams::apply("e2e").force();
     policies.patch(POLICY, &apply, &Patch::Apply(&policy(&stage)?)).await?;
@@ -54,7 +57,10 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     wine.put(kube, &deployment).await?;
     lock(timeline).done("applied: there is no version yet");
 
-    lock(timeline).begin("first", "there is no version: the policy has the first one trained, and the channel serves it");
+    lock(timeline).begin(
+        "first",
+        "there is no version: the policy has the first one trained, and the channel serves it",
+    );
     let first = trained(&stage, &policies, timeline, 1, "v1").await?;
     live.watch("v1 serves", |md| serves(md, &first)).await?;
     lock(timeline).done(&format!("{first} was trained on the lighter wines and serves"));
@@ -72,7 +78,8 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     let words = turned(&policies, timeline, TriggerState::Quiet).await?;
     lock(timeline).done(&words);
 
-    lock(timeline).begin("drift", "people ask about stronger wines, and the data in the store changes with them");
+    lock(timeline)
+        .begin("drift", "people ask about stronger wines, and the data in the store changes with them");
     let before = live.load.take().ok_or("no load")?.stop().await?;
     bring(&store, built, "train.csv", "strong-eval.csv")?;
     live.load = Some(ask("strong")?);
@@ -218,12 +225,7 @@ fn serves(md: &ModelDeployment, version: &str) -> bool {
 }
 
 /// The policy knows what came of its runs, and the chain can be told from the end.
-async fn remember(
-    stage: &Stage,
-    bed: &Bed,
-    policies: &Api<RetrainPolicy>,
-    t: &Shared,
-) -> Result<(), Error> {
+async fn remember(stage: &Stage, bed: &Bed, policies: &Api<RetrainPolicy>, t: &Shared) -> Result<(), Error> {
     lock(t).begin("lineage", "each version knows what it was made of and what came of it");
     let runs = now(policies).await?.runs;
     for record in &runs {

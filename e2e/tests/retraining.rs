@@ -58,15 +58,20 @@ async fn live_mistakes_train_on_the_data_of_that_moment() {
         let host = scene.wine.host.clone().unwrap_or_default();
         Load::reachable(&scene.ring.bed, &scene.ring.built, &host, &scene.report()?).await?;
         let load = scene.labelled_load(50, "strong")?;
-        let mut policy = training.policy(POLICY, &json!([{"name": "mistakes", "quality": {
-            "bad": {"series": "wine_predictions_wrong_total"},
-            "all": {"series": "wine_predictions_labelled_total"},
-            "maxBadPermille": 999, "windowSeconds": 60, "forSeconds": 5, "minCount": 100,
-        }}]))?;
+        let mut policy = training.policy(
+            POLICY,
+            &json!([{"name": "mistakes", "quality": {
+                "bad": {"series": "wine_predictions_wrong_total"},
+                "all": {"series": "wine_predictions_labelled_total"},
+                "maxBadPermille": 999, "windowSeconds": 60, "forSeconds": 5, "minCount": 100,
+            }}]),
+        )?;
         policy["spec"]["deploymentRef"] = json!(scene.wine.name);
         apply(scene, &training, &policy).await?;
         let state = |wanted: TriggerState| {
-            move |s: &RetrainPolicyStatus| s.triggers.first().is_some_and(|t| t.name == "mistakes" && t.state == wanted)
+            move |s: &RetrainPolicyStatus| {
+                s.triggers.first().is_some_and(|t| t.name == "mistakes" && t.state == wanted)
+            }
         };
         let well = until(scene, &training, "not all answers are wrong", state(TriggerState::Quiet)).await?;
         eprintln!("{}", well.triggers[0].message);
@@ -79,7 +84,11 @@ async fn live_mistakes_train_on_the_data_of_that_moment() {
         assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
         let record = &status.runs[1];
         eprintln!("{}", record.message);
-        assert_eq!((record.trigger.as_str(), record.result), ("mistakes", Some(RunResult::Succeeded)), "{record:?}");
+        assert_eq!(
+            (record.trigger.as_str(), record.result),
+            ("mistakes", Some(RunResult::Succeeded)),
+            "{record:?}"
+        );
         assert_eq!(status.data[0].digest.0, all.digest);
         let made = training.runs(&scene.kube).get(&record.name).await?;
         assert_eq!(made.spec.datasets[0].digest.0, all.digest);

@@ -55,7 +55,11 @@ impl Metrics {
             vec![("digest".to_owned(), digest.to_owned()), ("features".to_owned(), features.to_string())];
         registry.register("model", "The model that answers", Info::new(labels));
         let (labelled, wrong) = (Counter::default(), Counter::default());
-        registry.register("wine_predictions_labelled", "Predictions whose right answer is known", labelled.clone());
+        registry.register(
+            "wine_predictions_labelled",
+            "Predictions whose right answer is known",
+            labelled.clone(),
+        );
         registry.register("wine_predictions_wrong", "Those of them that were wrong", wrong.clone());
         let resident = Gauge::default();
         registry.register("process_resident_memory_bytes", "Resident memory", resident.clone());

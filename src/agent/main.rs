@@ -208,7 +208,8 @@ fn misused(error: &clap::Error) -> ExitCode {
     let problem: Vec<&str> = text.lines().take_while(|l| !l.is_empty()).map(str::trim).collect();
     let _ = termination::leave(Path::new(places::TERMINATION_LOG), &problem.join(" "));
     let command = std::env::args_os().nth(1);
-    let around_a_program = command.is_some_and(|c| c == "prepare" || c == "run" || c == "evaluate" || c == "look");
+    let around_a_program =
+        command.is_some_and(|c| c == "prepare" || c == "run" || c == "evaluate" || c == "look");
     if around_a_program { code(exit::USAGE) } else { ExitCode::from(USAGE_OF_FETCH) }
 }
 

@@ -24,7 +24,8 @@ pub enum Error {
 
 /// Every CRD of [`crate::GROUP`].
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![ModelDeployment::crd(), ModelVersion::crd(), RetrainPolicy::crd(), TrainingRun::crd()];
+    let mut crds =
+        vec![ModelDeployment::crd(), ModelVersion::crd(), RetrainPolicy::crd(), TrainingRun::crd()];
     for version in crds.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
         version.schema.iter_mut().filter_map(|s| s.open_api_v3_schema.as_mut()).for_each(fit);
     }

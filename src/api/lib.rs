@@ -42,8 +42,8 @@ pub use model_version::{
 pub use preset::Preset;
 pub use reason::Reason;
 pub use retrain_policy::{
-    BY_HAND, DataUse, MaxAge, MovingData, NewData, QualityDrop, RetrainPolicy, RetrainPolicySpec, RunBudget, Schedule,
-    Trigger, TriggerKind,
+    BY_HAND, DataUse, MaxAge, MovingData, NewData, QualityDrop, RetrainPolicy, RetrainPolicySpec, RunBudget,
+    Schedule, Trigger, TriggerKind,
 };
 pub use retrain_status::{
     Live, Look, Pending, PolicyPhase, RetrainPolicyStatus, RunRecord, SeenData, Stopped, TriggerState,

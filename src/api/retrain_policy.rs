@@ -17,9 +17,7 @@ use crate::{Counter, RetrainPolicyStatus, TrainingRunSpec};
     shortname = "rpol",
     category = "serin"
 )]
-#[kube(
-    doc = "When live quality drops, data arrives or time passes, start a TrainingRun."
-)]
+#[kube(doc = "When live quality drops, data arrives or time passes, start a TrainingRun.")]
 #[kube(printcolumn(name = "Model", type_ = "string", json_path = ".spec.template.model"))]
 #[kube(printcolumn(name = "Deployment", type_ = "string", json_path = ".spec.deploymentRef"))]
 #[kube(printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"))]

@@ -40,7 +40,8 @@ fn change(policy: &RetrainPolicy, now: u64) -> Result<(Value, String), Failure> 
         return Err(format!("TrainingRun {active} goes on; wait for its end").into());
     }
     let stopped = status.is_some_and(|s| s.stopped.is_some());
-    let said = if stopped { "a run is to be started now, and the stop ends" } else { "a run is to be started now" };
+    let said =
+        if stopped { "a run is to be started now, and the stop ends" } else { "a run is to be started now" };
     let word = json!({"metadata": {"annotations": {labels::RETRAIN_NOW: format!("by-hand-{now}")}}});
     Ok((word, said.to_owned()))
 }

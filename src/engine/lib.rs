@@ -26,6 +26,7 @@ pub mod plan;
 pub mod provenance;
 pub mod ramp;
 pub mod report;
+pub mod retrain;
 pub mod revision;
 pub mod training;
 pub mod world;

@@ -20,11 +20,11 @@ use crate::{
     mentions::{Mentions, Place},
     owner::{Name, OwnerKind},
     prometheus::Prometheus,
+    retrain::PolicyObject,
     taken::Taken,
     telemetry::Telemetry,
     training::RunObject,
     unreadable::Unreadable,
-    retrain::PolicyObject,
     versions::{Shelf, VersionObject},
 };
 
@@ -55,9 +55,7 @@ pub struct Context {
     pub ranks: Index<SlimRank>,
     /// ModelVersions.
     pub versions: Shelf,
-    /// RetrainPolicies.
-    pub policies: Store<PolicyObject>,
-    /// The deployments that they name.
+    /// The deployments that RetrainPolicies name.
     pub policy_mentions: Mentions,
     pub look_jobs: Index<SlimJob>,
     pub look_pods: Index<SlimRank>,
@@ -130,7 +128,6 @@ impl Context {
             rendezvous: Index::default(),
             ranks: Index::default(),
             versions: Shelf::default(),
-            policies: feeds.policies.store.clone(),
             policy_mentions: Mentions::default(),
             look_jobs: Index::default(),
             look_pods: Index::default(),

@@ -115,7 +115,9 @@ pub fn policies(
     let ctx = Arc::clone(ctx);
     let api = api(&ctx.client, namespace);
     main(api, writer, move |event| {
-        mention(&ctx.policy_mentions, event, |policy: &PolicyObject| policy.0.as_ref().ok().map(retrain::named));
+        mention(&ctx.policy_mentions, event, |policy: &PolicyObject| {
+            policy.0.as_ref().ok().map(retrain::named)
+        });
     })
 }
 

@@ -2,8 +2,8 @@
 
 use serin_api::conditions::{self, Type};
 use serin_api::{
-    AttemptEnd, Candidate, ModelDeployment, ModelVersion, Outcome, RetrainPolicy, RunPhase, RunResult, TrainingRun,
-    labels,
+    AttemptEnd, Candidate, ModelDeployment, ModelVersion, Outcome, RetrainPolicy, RunPhase, RunResult,
+    TrainingRun, labels,
 };
 
 use crate::history::Now;

@@ -6,7 +6,8 @@ use super::{
     training::training_run,
 };
 use crate::{
-    BY_HAND, DataUse, MaxAge, NewData, QualityDrop, RetrainPolicySpec, Schedule, TrainingRunSpec, Trigger, TriggerKind,
+    BY_HAND, DataUse, MaxAge, NewData, QualityDrop, RetrainPolicySpec, Schedule, TrainingRunSpec, Trigger,
+    TriggerKind,
 };
 
 /// Longest name: those of runs are `NAME-HASH`, of 52 characters.
@@ -97,12 +98,16 @@ fn data(spec: &RetrainPolicySpec) -> Result<(), String> {
         match one.used {
             DataUse::Training => {
                 if spec.template.datasets.iter().any(|d| d.name == *name) {
-                    return Err(format!("data: {name} stands in template.datasets, too; leave it in one of them"));
+                    return Err(format!(
+                        "data: {name} stands in template.datasets, too; leave it in one of them"
+                    ));
                 }
             }
             DataUse::Evaluation => {
                 if spec.template.evaluation.is_none() {
-                    return Err(format!("data: {name} is for an evaluation, and template.evaluation is missing"));
+                    return Err(format!(
+                        "data: {name} is for an evaluation, and template.evaluation is missing"
+                    ));
                 }
                 if spec.data[..i].iter().any(|other| other.used == DataUse::Evaluation) {
                     return Err("data has at most one entry with use Evaluation".to_owned());

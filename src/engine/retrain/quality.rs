@@ -90,7 +90,10 @@ pub fn judge(q: &QualityDrop, share: &Share) -> Finding {
         return Finding::Unknown("what was counted is no number".to_owned());
     }
     let permille = (bad / all * 1000.0).clamp(0.0, 1000.0);
-    let words = format!("{permille:.0} permille of {all:.0} were bad in {} s; up to {} are well", q.window_seconds, q.max_bad_permille);
+    let words = format!(
+        "{permille:.0} permille of {all:.0} were bad in {} s; up to {} are well",
+        q.window_seconds, q.max_bad_permille
+    );
     if permille > f64::from(q.max_bad_permille) { Finding::Broken(words) } else { Finding::Well(words) }
 }
 

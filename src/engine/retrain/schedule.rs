@@ -12,8 +12,9 @@ use serin_api::Schedule;
 /// One line that says what to change.
 pub fn next(schedule: &Schedule, after: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     let Schedule { cron, time_zone } = schedule;
-    let zone: Tz =
-        time_zone.parse().map_err(|_| format!("timeZone {time_zone:?} is not known; write it like Europe/Berlin"))?;
+    let zone: Tz = time_zone
+        .parse()
+        .map_err(|_| format!("timeZone {time_zone:?} is not known; write it like Europe/Berlin"))?;
     // Five fields, as everywhere in Kubernetes.
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     let times = parser

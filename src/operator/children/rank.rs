@@ -167,7 +167,8 @@ impl Child for SlimRank {
         let (meta, status) = (&self.metadata, &self.status);
         let job =
             meta.owner_references.iter().flatten().find(|o| o.kind == "Job" && o.controller == Some(true));
-        let program = status.container_statuses.iter().find(|c| [TRAIN, EVALUATE, LOOK].contains(&c.name.as_str()));
+        let program =
+            status.container_statuses.iter().find(|c| [TRAIN, EVALUATE, LOOK].contains(&c.name.as_str()));
         let prepare = status.init_container_statuses.iter().find(|c| c.name == PREPARE);
         let phase = phase(&status.phase);
         let disrupted =

@@ -25,8 +25,13 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
     let owner = &object.owner;
     let main = object.policy.resource_version().and_then(|v| v.parse().ok()).unwrap_or(0);
     let jobs = ctx.look_jobs.of(owner);
-    let runs: Vec<_> =
-        ctx.runs.state().iter().filter_map(|run| run.of_policy()).filter(|run| run.policy == *owner).collect();
+    let runs: Vec<_> = ctx
+        .runs
+        .state()
+        .iter()
+        .filter_map(|run| run.of_policy())
+        .filter(|run| run.policy == *owner)
+        .collect();
     let seen = |i: &Ident| (i.version, i.uid.clone(), i.deleting);
     let fresh = ctx.own_writes.visible(owner, |kind, name| match kind {
         Kind::Main => Some((main, owner.uid.clone(), false)),
@@ -99,18 +104,18 @@ fn looks(object: &Object<'_>, jobs: Vec<JobView>, pods: Vec<RankView>) -> Vec<Ob
     let pods: Vec<ObservedPod> = pods.into_iter().filter_map(RankView::observed).collect();
     let look = |job: JobView| {
         let (number, end) = job.look()?;
-        let Ident { name, uid, deleting, .. } = job.ident;
+        let Ident { name, uid, deleting, .. } = job.ident.clone();
         let ends = pods.iter().filter(|p| p.job_uid == uid).filter_map(|p| p.program.as_ref());
         let end = match end {
             None => None,
             Some(JobEnd::Complete { at }) => match ends.clone().find(|end| end.code == 0) {
                 Some(end) => Some(LookEnd::Said(end.message.clone())),
-                None if at + WORD_LOST > object.now => None,
+                None if *at + WORD_LOST > object.now => None,
                 None => Some(LookEnd::Failed("its pod is gone, and its last word with it".to_owned())),
             },
             Some(JobEnd::Failed { reason, .. }) => {
                 let last = ends.max_by_key(|end| end.at).map(|end| line(&end.message));
-                Some(LookEnd::Failed(last.filter(|text| !text.is_empty()).unwrap_or(reason)))
+                Some(LookEnd::Failed(last.filter(|text| !text.is_empty()).unwrap_or_else(|| reason.clone())))
             }
         };
         Some(ObservedLook { name, uid, number, deleting, end })

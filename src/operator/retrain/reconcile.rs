@@ -33,7 +33,9 @@ async fn steps(policy: &PolicyObject, ctx: &Context) -> Result<Action, Error> {
             return unreadable::report::<RetrainPolicy>(ctx, &invalid.metadata, &invalid.error).await;
         }
     };
-    let Some(object) = Object::of(policy, whole_seconds(Utc::now())) else { return Ok(Action::await_change()) };
+    let Some(object) = Object::of(policy, whole_seconds(Utc::now())) else {
+        return Ok(Action::await_change());
+    };
     if policy.metadata.deletion_timestamp.is_some() {
         // Its runs are owned by it: the garbage collector does the rest. Versions stay.
         return Ok(Action::await_change());

@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn another_controllers_run_is_left_alone() {
         let foreign = run(|r| r["spec"]["managedBy"] = json!("kueue.x-k8s.io/multikueue"));
-        assert!(matches!(foreign, RunObject::Stub(_, Stub::Foreign)));
+        assert!(matches!(foreign, RunObject::Stub(_, Stub::Foreign, _)));
         let ours = run(|r| r["spec"]["managedBy"] = json!("serin.dev/operator"));
         assert!(matches!(ours, RunObject::Live(_)));
     }
@@ -247,6 +247,6 @@ mod tests {
     fn one_that_does_not_fit_is_still_an_object() {
         let object = run(|r| r["spec"]["trainer"] = json!(7));
         assert!(!object.needs_no_pods());
-        assert!(matches!(object, RunObject::Stub(_, Stub::Unreadable(_))));
+        assert!(matches!(object, RunObject::Stub(_, Stub::Unreadable(_), _)));
     }
 }

@@ -9,8 +9,8 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use serin_api::labels;
 use serin_wire::{
-    Arm, Evaluate, EvaluationResult, Layout, Look, LookResult, Metric, Place, Published, Report, Seen, Task, Train,
-    TrainingResult, places,
+    Arm, Evaluate, EvaluationResult, Layout, Look, LookResult, Metric, Place, Published, Report, Seen, Task,
+    Train, TrainingResult, places,
 };
 use sha2::{Digest as _, Sha256};
 

@@ -96,7 +96,8 @@ impl Kubelet {
     pub async fn start(client: Client, namespace: &str) -> Self {
         let node = format!("node-of-{namespace}");
         node::register(&client, &node).await;
-        let script = Script { lines: Vec::new(), fates: Vec::new(), termination: Duration::ZERO, data: String::new() };
+        let script =
+            Script { lines: Vec::new(), fates: Vec::new(), termination: Duration::ZERO, data: String::new() };
         let shared = Arc::new(Shared {
             client,
             namespace: namespace.to_owned(),

@@ -15,7 +15,8 @@ pub struct Part {
 /// Reads `label_replace(WHAT,"serin","NAME","","") or ...`; `None` if it is anything else.
 pub fn parse(query: &str) -> Option<Vec<Part>> {
     let shape =
-        Regex::new(r#"^label_replace\((sum\(increase\((.+)\)\)|count\((.+)\)),"serin","([a-z ]+)","",""\)$"#).unwrap();
+        Regex::new(r#"^label_replace\((sum\(increase\((.+)\)\)|count\((.+)\)),"serin","([a-z ]+)","",""\)$"#)
+            .unwrap();
     query
         .split(" or label_replace(")
         .enumerate()

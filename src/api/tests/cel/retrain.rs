@@ -84,9 +84,12 @@ fn the_template_may_change() {
 /// The template's own rules are tried where runs are.
 #[test]
 fn every_rule_refuses_something_here() {
-    let of_runs: Vec<String> = rules(&schema("TrainingRun")).into_iter().map(|(message, _)| message).collect();
-    let said: Vec<String> =
-        refused().into_iter().flat_map(|(pointer, value, _)| broken(&changed(full(), pointer, value))).collect();
+    let of_runs: Vec<String> =
+        rules(&schema("TrainingRun")).into_iter().map(|(message, _)| message).collect();
+    let said: Vec<String> = refused()
+        .into_iter()
+        .flat_map(|(pointer, value, _)| broken(&changed(full(), pointer, value)))
+        .collect();
     for (message, about_changes) in rules(&schema(KIND)) {
         assert!(!about_changes, "{message}");
         let tried = of_runs.contains(&message) || said.iter().any(|m| m.contains(&message));

@@ -87,8 +87,12 @@ fn budget(d: &Draft<'_>) -> Option<Hold> {
     let runs = usize::try_from(budget.runs).unwrap_or(1);
     // The one that must have left the span before another fits in.
     let until = *starts.get(starts.len().checked_sub(runs)?)? + span;
-    let message =
-        format!("{} runs in {} s were started, as budget allows: until {}", starts.len(), budget.per_seconds, words(until));
+    let message = format!(
+        "{} runs in {} s were started, as budget allows: until {}",
+        starts.len(),
+        budget.per_seconds,
+        words(until)
+    );
     Hold::of(Reason::BudgetExhausted, message, Some(until))
 }
 

@@ -61,7 +61,11 @@ fn end(d: &mut Draft<'_>) {
         match world.runs.iter().find(|run| run.uid == record.uid) {
             None => {
                 record.ended_at = Some(now);
-                notes.push((true, record.name.clone(), format!("{} was deleted before its end", record.name)));
+                notes.push((
+                    true,
+                    record.name.clone(),
+                    format!("{} was deleted before its end", record.name),
+                ));
             }
             Some(ObservedRun { end: Some(end), .. }) => {
                 record.ended_at = Some(end.at);
@@ -115,7 +119,9 @@ fn was_effective(record: &RunRecord) -> Option<bool> {
     record.ended_at?;
     match (record.result, record.live) {
         (Some(RunResult::Reused), _) => None,
-        (Some(RunResult::Succeeded), Some(Live::RolledBack)) | (Some(RunResult::Failed) | None, _) => Some(false),
+        (Some(RunResult::Succeeded), Some(Live::RolledBack)) | (Some(RunResult::Failed) | None, _) => {
+            Some(false)
+        }
         (Some(RunResult::Succeeded), Some(Live::Promoted) | None) => Some(true),
     }
 }

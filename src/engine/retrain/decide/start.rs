@@ -62,7 +62,9 @@ fn wait(d: &mut Draft<'_>) {
         }
         d.look_again_at(due);
     }
-    if d.status.nothing_new_at.is_some() && d.status.triggers.iter().any(|t| t.state == TriggerState::Breached) {
+    if d.status.nothing_new_at.is_some()
+        && d.status.triggers.iter().any(|t| t.state == TriggerState::Breached)
+    {
         let message = "a trigger is broken, and a run would be made from what the last one was made from: new data \
                        (spec.data) or another template is needed";
         return d.say(PolicyPhase::Waiting, Reason::NothingNew, message);
@@ -96,7 +98,8 @@ fn launch(d: &mut Draft<'_>, pending: &Pending, seen: Vec<SeenData>) {
     let inputs = run::inputs_of(&spec);
     d.status.data = seen;
     if token.is_none() && d.status.settled.as_ref() == Some(&inputs) {
-        let message = format!("{} asked for a run, and everything is as it was the last time", pending.trigger);
+        let message =
+            format!("{} asked for a run, and everything is as it was the last time", pending.trigger);
         d.note(false, Reason::NothingNew, &pending.occasion, message);
         d.status.pending = None;
         d.status.nothing_new_at = Some(d.input.now);

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serin_api::{
-    BY_HAND, MaxAge, NewData, Pending, QualityDrop, Reason, Schedule, SeenData, Trigger, TriggerKind, TriggerState,
-    TriggerStatus,
+    BY_HAND, MaxAge, NewData, Pending, QualityDrop, Reason, Schedule, SeenData, Trigger, TriggerKind,
+    TriggerState, TriggerStatus,
 };
 
 use super::{
@@ -54,7 +54,9 @@ fn quiet(trigger: &Trigger, now: DateTime<Utc>) -> TriggerStatus {
 
 /// A person's word goes before everybody else's, and ends a stop.
 fn by_hand(d: &mut Draft<'_>) {
-    let Some(word) = d.input.by_hand.filter(|word| !word.is_empty() && d.status.handled_retrain.as_deref() != Some(*word)) else {
+    let Some(word) =
+        d.input.by_hand.filter(|word| !word.is_empty() && d.status.handled_retrain.as_deref() != Some(*word))
+    else {
         return;
     };
     d.status.handled_retrain = Some(word.to_owned());
@@ -66,12 +68,8 @@ fn by_hand(d: &mut Draft<'_>) {
     d.status.forgiven = d.status.started;
     d.status.stopped = None;
     let message = "a person asked for it".to_owned();
-    d.status.pending = Some(Pending {
-        trigger: BY_HAND.to_owned(),
-        occasion: word.to_owned(),
-        message,
-        since: d.input.now,
-    });
+    d.status.pending =
+        Some(Pending { trigger: BY_HAND.to_owned(), occasion: word.to_owned(), message, since: d.input.now });
 }
 
 /// Asks for a run, unless somebody has, or one goes on.
@@ -106,7 +104,12 @@ fn clock(
     let now = d.input.now;
     let due = state.next.filter(|next| *next <= now && !changed);
     if let Some(due) = due {
-        ask(d, &trigger.name, due.timestamp().to_string(), format!("it was time: {}", due.format("%F %T UTC")));
+        ask(
+            d,
+            &trigger.name,
+            due.timestamp().to_string(),
+            format!("it was time: {}", due.format("%F %T UTC")),
+        );
     }
     if due.is_some() || changed || state.next.is_none() {
         state.next = schedule::next(times, now).ok();

@@ -15,9 +15,13 @@ fn story(dies_at: usize) -> (Sim, bool) {
         if step == 100 {
             sim.data = Some((2, 3000));
         }
+        if step == 170 {
+            sim.bad(100.0);
+        }
         let plan = sim.plan();
         let writes = plan.writes.len() + usize::from(plan.status != sim.status);
-        let dies_before = (!died && (written..written + writes).contains(&dies_at)).then(|| dies_at - written);
+        let dies_before =
+            (!died && (written..written + writes).contains(&dies_at)).then(|| dies_at - written);
         sim.look(dies_before);
         died |= dies_before.is_some();
         written += writes;

@@ -22,9 +22,12 @@ fn a_run_is_the_template_with_the_data_of_the_moment() {
         "gate": {"metrics": [{"name": "accuracy", "min": "0.5"}]},
     }))
     .unwrap();
-    spec.data.extend(serde_json::from_value::<Vec<_>>(json!([
-        {"name": "exam-now", "uri": "s3://data/exam.csv", "use": "Evaluation"},
-    ])).unwrap());
+    spec.data.extend(
+        serde_json::from_value::<Vec<_>>(json!([
+            {"name": "exam-now", "uri": "s3://data/exam.csv", "use": "Evaluation"},
+        ]))
+        .unwrap(),
+    );
     let run = run::spec(&spec, &[seen("train", 1), seen("exam-now", 2)], None).unwrap();
     assert_eq!(run.datasets[0].digest.0, digest(1));
     let exam = &run.evaluation.as_ref().unwrap().dataset;
@@ -93,7 +96,10 @@ fn what_a_look_says_is_believed_only_if_it_answers_the_question() {
         change(&mut result);
         look::seen(&result.to_string(), UID, 2, &data)
     };
-    assert_eq!(text(&|_| ()).unwrap(), [SeenData { name: "train".into(), digest: Digest(digest(1)), bytes: 9 }]);
+    assert_eq!(
+        text(&|_| ()).unwrap(),
+        [SeenData { name: "train".into(), digest: Digest(digest(1)), bytes: 9 }]
+    );
     for (path, value) in [
         ("/schema", json!("serin.dev/look-result/v9")),
         ("/policyUid", json!("another")),

@@ -25,12 +25,7 @@ enum Happening {
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    let fate = prop_oneof![
-        Just(Fate::Version),
-        Just(Fate::Refused),
-        Just(Fate::Crashed),
-        Just(Fate::Goes)
-    ];
+    let fate = prop_oneof![Just(Fate::Version), Just(Fate::Refused), Just(Fate::Crashed), Just(Fate::Goes)];
     prop_oneof![
         (0_u16..1000).prop_map(Happening::Bad),
         Just(Happening::Unknown),
@@ -81,7 +76,7 @@ fn happen(sim: &mut Sim, happening: &Happening) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_story_breaks_a_rule_and_every_one_comes_to_rest(story in prop::collection::vec(happening(), 1..40)) {

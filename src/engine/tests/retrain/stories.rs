@@ -175,7 +175,8 @@ fn the_clock_counts_once_whatever_was_missed() {
         sim.hours(24);
     }
     assert_eq!(sim.runs.len(), 4);
-    assert_eq!(sim.runs[3].created_at.format("%H:%M").to_string(), "02:00", "three in Berlin, in winter");
+    let at = sim.runs[3].created_at.format("%H:%M").to_string();
+    assert!(at.starts_with("02:0"), "three in Berlin, in winter, and the time of a look: {at}");
     sim.hours(72);
     assert_eq!(sim.runs.len(), 4, "no new data, no training");
     assert_eq!(sim.count(Reason::NothingNew), 3);
@@ -277,7 +278,11 @@ fn a_spec_that_cannot_be_acted_on_is_said_in_one_line_and_a_good_one_goes_on() {
     sim.hours(1);
     assert_eq!((sim.reason().as_str(), sim.status.phase), ("InvalidSpec", Some(PolicyPhase::Invalid)));
     let stalled = sim.status.conditions.iter().find(|c| c.type_ == "Stalled").unwrap();
-    assert!(stalled.message.contains("never comes") && !stalled.message.contains('\n'), "{}", stalled.message);
+    assert!(
+        stalled.message.contains("never comes") && !stalled.message.contains('\n'),
+        "{}",
+        stalled.message
+    );
     sim.spec = policy(&quality());
     sim.generation += 1;
     sim.minutes(1);
