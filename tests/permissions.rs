@@ -162,6 +162,7 @@ async fn no_right_is_missing_and_none_is_unused() {
     world.until("its Jobs are cleared away", 30, |now| now.jobs_of(RUN).is_empty()).await;
     world.until("and its Services", 30, |now| now.get("Service", "fit-a2").is_none()).await;
     // A policy that looks at its data and starts a run, because a person says so.
+    world.kubelet.fate(image("trainer"), Fate::WELL);
     world.retrain(&policy(&json!([{"name": "stale", "maxAge": {"seconds": 60}}]))).await;
     let by_hand = json!({"metadata": {"annotations": {labels::RETRAIN_NOW: "now"}}});
     world.policies().patch(POLICY, &PatchParams::default(), &Patch::Merge(&by_hand)).await.unwrap();
