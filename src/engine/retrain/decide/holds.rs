@@ -17,8 +17,8 @@ pub struct Hold {
 }
 
 impl Hold {
-    fn of(reason: Reason, message: impl Into<String>, until: Option<DateTime<Utc>>) -> Option<Self> {
-        Some(Self { reason, message: message.into(), until })
+    fn of(reason: Reason, message: String, until: Option<DateTime<Utc>>) -> Self {
+        Self { reason, message, until }
     }
 }
 
@@ -35,10 +35,10 @@ fn deployment(d: &Draft<'_>) -> Option<Hold> {
     let name = d.input.spec.deployment_ref.as_ref()?;
     let Some(served) = &d.input.world.deployment else {
         let message = format!("ModelDeployment {name} does not exist in this namespace");
-        return Hold::of(Reason::DeploymentNotFound, message, None);
+        return Some(Hold::of(Reason::DeploymentNotFound, message, None));
     };
     if served.changing {
-        return Hold::of(Reason::RolloutInProgress, format!("{name} is trying another version"), None);
+        return Some(Hold::of(Reason::RolloutInProgress, format!("{name} is trying another version"), None));
     }
     let rest = TimeDelta::seconds(d.input.spec.settle_seconds);
     let until = served.changed_at? + rest;
@@ -46,7 +46,7 @@ fn deployment(d: &Draft<'_>) -> Option<Hold> {
         return None;
     }
     let message = format!("{name} changed its version a moment ago; it is left alone until {}", words(until));
-    Hold::of(Reason::Settling, message, Some(until))
+    Some(Hold::of(Reason::Settling, message, Some(until)))
 }
 
 /// The answer to bad quality lies there already, and waits to be served.
@@ -61,7 +61,7 @@ fn untried(d: &Draft<'_>, pending: &Pending) -> Option<Hold> {
     let last = d.status.runs.last().filter(|r| r.result == Some(RunResult::Succeeded) && r.live.is_none())?;
     let version = last.version.as_ref().filter(|version| *version != serving)?;
     let message = format!("version {version} of the last run was not tried yet: {serving} serves");
-    Hold::of(Reason::AwaitingRollout, message, None)
+    Some(Hold::of(Reason::AwaitingRollout, message, None))
 }
 
 fn cooldown(d: &Draft<'_>) -> Option<Hold> {
@@ -75,7 +75,7 @@ fn cooldown(d: &Draft<'_>) -> Option<Hold> {
     }
     let why = if bad == 0 { String::new() } else { format!("; the last {bad} brought nothing better") };
     let message = format!("{seconds} s pass after a run{why}: until {}", words(until));
-    Hold::of(Reason::CoolingDown, message, Some(until))
+    Some(Hold::of(Reason::CoolingDown, message, Some(until)))
 }
 
 fn budget(d: &Draft<'_>) -> Option<Hold> {
@@ -93,7 +93,7 @@ fn budget(d: &Draft<'_>) -> Option<Hold> {
         budget.per_seconds,
         words(until)
     );
-    Hold::of(Reason::BudgetExhausted, message, Some(until))
+    Some(Hold::of(Reason::BudgetExhausted, message, Some(until)))
 }
 
 fn words(at: DateTime<Utc>) -> String {
