@@ -10,6 +10,7 @@ mod budget;
 mod changes;
 mod chaos;
 mod crashes;
+mod deadlines;
 mod evidence;
 mod explain;
 mod gitops;

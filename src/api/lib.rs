@@ -49,11 +49,12 @@ pub use retrain_status::{
     Live, Look, Pending, PolicyPhase, RetrainPolicyStatus, RunRecord, SeenData, Stopped, TriggerState,
     TriggerStatus,
 };
-pub use rollout::{BlueGreen, OnHorizon, OnNoData, Rollout, Step, Strategy};
+pub use rollout::{BlueGreen, Deadlines, OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
     Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved,
-    Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, WeightRecord,
+    Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, Waiting, WaitingReason,
+    WeightRecord,
 };
 pub use storage::Storage;
 pub use traffic::{GatewayTraffic, ParentRef, Testers, Traffic, TrafficMode};

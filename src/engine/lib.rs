@@ -35,4 +35,6 @@ pub use decide::{Input, Orders, decide};
 pub use measure::{Measurement, Reading};
 pub use plan::{Journal, Note, Plan, Weights, Write};
 pub use revision::Revision;
-pub use world::{ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, World};
+pub use world::{
+    Crashed, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, World,
+};

@@ -9,9 +9,18 @@ use serin_api::{
 
 use crate::{decide::Input, ramp, revision};
 
-/// Sets Progressing, Reconciling and Stalled from one reason.
-pub fn headline(status: &mut ModelDeploymentStatus, input: &Input<'_>, reason: Reason, message: &str) {
-    let kind = kind(reason);
+/// Sets Progressing, Reconciling and Stalled from one reason. `stuck`: work that goes on is held by something outside.
+pub fn headline(
+    status: &mut ModelDeploymentStatus,
+    input: &Input<'_>,
+    reason: Reason,
+    message: &str,
+    stuck: bool,
+) {
+    let kind = match kind(reason) {
+        Kind::Working if stuck => Kind::Held,
+        kind => kind,
+    };
     let (progressing, reconciling, stalled) = match kind {
         Kind::Working => (true, true, false),
         Kind::Held => (true, false, true),

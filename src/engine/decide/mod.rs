@@ -4,6 +4,7 @@
 //! - `start`: a candidate appears and becomes available, without traffic
 //! - `canary`: it has traffic and is judged; steps, promotion
 //! - `recreate`: it comes in the place of the stable version's pods
+//! - `waiting`: what keeps its pods from starting, and how long that is borne
 //! - `retreat`: its traffic is taken away
 //! - `draft`: the plan in the making that they all write on
 //!
@@ -19,6 +20,7 @@ mod retreat;
 mod start;
 mod steady;
 mod target;
+mod waiting;
 
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use serin_api::{
 };
 
 pub use hand::Orders;
+pub use waiting::{Deadline, Limit, deadline};
 
 use crate::{
     measure::{self, Measurement, Reading},

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 mod crash;
+mod deadlines;
 mod properties;
 mod scenarios;
 mod sim;
