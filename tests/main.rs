@@ -19,6 +19,7 @@ mod metrics;
 mod neighbours;
 mod permissions;
 mod refusals;
+mod retraining;
 mod rollouts;
 mod strategies;
 mod training_failures;

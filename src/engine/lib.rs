@@ -11,6 +11,7 @@
 //! - [`report`] sets the conditions
 //! - [`objects`] builds the Kubernetes objects
 //! - [`training`] is the same for a training run
+//! - [`retrain`] is the same for a policy that starts runs
 //! - [`explain`] judges a past decision again and says why it came out so
 //! - [`provenance`] and [`lineage`] say where a version comes from
 
@@ -25,6 +26,7 @@ pub mod plan;
 pub mod provenance;
 pub mod ramp;
 pub mod report;
+pub mod retrain;
 pub mod revision;
 pub mod training;
 pub mod world;

@@ -85,7 +85,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
             all.find(|i| i.name == name).map(seen)
         }
         Kind::Budget => budgets.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
-        Kind::Job | Kind::Version => None,
+        Kind::Job | Kind::Version | Kind::Run => None,
     });
     if !fresh {
         return None;

@@ -8,7 +8,8 @@ use kube::{Resource, core::DeserializeGuard};
 use serde::{Deserialize, Deserializer};
 use serin_api::{
     Digest, Level, ModelFiles, ModelVersion, Origin, Outcome, Reason, Role, Serving, Storage,
-    conditions::Type, labels,
+    conditions::{Type, from_time},
+    labels,
 };
 use serin_engine::{
     ObservedVersion,
@@ -34,6 +35,7 @@ pub struct VersionView {
     /// Resource version; 0 if it is no number.
     pub version: u64,
     pub deleting: bool,
+    pub created_at: Option<DateTime<Utc>>,
     /// Declared by a person.
     pub imported: bool,
     /// Whether an evaluation refused it.
@@ -176,6 +178,7 @@ fn view(slim: Slim) -> VersionView {
         known: Arc::new(known),
         version: metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
         deleting: metadata.deletion_timestamp.is_some(),
+        created_at: metadata.creation_timestamp.as_ref().and_then(from_time),
         imported: spec.origin == Origin::Imported,
         refused,
         recorded: Recorded {
