@@ -11,7 +11,11 @@ use crate::{decide::Input, ramp, revision};
 
 /// Sets Progressing, Reconciling and Stalled from one reason.
 pub fn headline(status: &mut ModelDeploymentStatus, input: &Input<'_>, reason: Reason, message: &str) {
-    let kind = kind(reason);
+    let kind = match reason {
+        // What serves is not what the spec asks for, and waiting alone may not change that.
+        Reason::NoVersion if status.stable.is_some() => Kind::Refused,
+        reason => kind(reason),
+    };
     let (progressing, reconciling, stalled) = match kind {
         Kind::Working => (true, true, false),
         Kind::Held => (true, false, true),
@@ -57,6 +61,7 @@ pub fn is_for_the_user(reason: Reason) -> bool {
         Reason::InvalidSpec
             | Reason::NameTaken
             | Reason::VersionNotFound
+            | Reason::NoVersion
             | Reason::VersionRevoked
             | Reason::VersionUnfit
     )
@@ -173,7 +178,11 @@ fn revoked(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         (Some(_), Some(None)) => {}
         (Some(name), Some(Some(version))) if version.revoked.is_some() => {
             let why = version.revoked.as_deref().unwrap_or_default();
-            let message = format!("{name} serves and was revoked ({why}): name another version");
+            let way_out = match input.spec.model.channel {
+                Some(_) => "it goes as soon as its channel has another version",
+                None => "name another version",
+            };
+            let message = format!("{name} serves and was revoked ({why}): {way_out}");
             let all = &mut status.conditions;
             conditions::set(
                 all,
