@@ -256,7 +256,8 @@ fn data(wine: &Path, dir: &Path) -> Result<Vec<Data>, Error> {
         let digest = sha256(&std::fs::read(&file)?);
         Ok(Data { name: name.to_owned(), file, digest })
     };
-    ["train.csv", "enriched.csv", "eval.csv"].into_iter().map(of).collect()
+    let names = ["train.csv", "enriched.csv", "eval.csv", "light.csv", "light-eval.csv", "strong-eval.csv"];
+    names.into_iter().map(of).collect()
 }
 
 fn train(wine: &Path, dir: &Path, version: Version) -> Result<Model, Error> {

@@ -99,18 +99,20 @@ impl Counts {
     }
 }
 
-/// Whom the requests are for.
+/// Whom the requests are for, and what they ask.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// Name of the host.
     pub host: &'a str,
     /// One more header, `NAME: VALUE`.
     pub header: Option<&'a str>,
+    /// Only these wines (`light`, `strong`), and with each whether it is good, so that the server counts its mistakes.
+    pub labelled: Option<&'a str>,
 }
 
 impl<'a> From<&'a str> for Call<'a> {
     fn from(host: &'a str) -> Self {
-        Self { host, header: None }
+        Self { host, header: None, labelled: None }
     }
 }
 
@@ -148,12 +150,13 @@ impl Load {
         if report.exists() {
             std::fs::remove_file(report)?;
         }
-        let Call { host, header } = call.into();
+        let Call { host, header, labelled } = call.into();
         let child = bed
             .command_inside(&built.wine.to_string_lossy())
             .arg("load")
             .args(["--url", &format!("http://127.0.0.1:{port}/predict"), "--host", host])
             .args(header.iter().flat_map(|line| ["--header", line]))
+            .args(labelled.iter().flat_map(|wines| ["--labelled", "--wines", wines]))
             .args(["--rps", &rps.to_string(), "--seconds", &seconds.to_string(), "--concurrency", "32"])
             .args(["--every-ms", "250", "--report"])
             .arg(report)

@@ -11,7 +11,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use serin_api::{ModelVersion, RunPhase, TrainingRun, TrainingRunStatus, conditions, labels};
+use serin_api::{ModelVersion, RetrainPolicy, RunPhase, TrainingRun, TrainingRunStatus, conditions, labels};
 use serin_bed::Bed;
 
 use crate::{
@@ -147,6 +147,37 @@ impl Training {
             },
         });
         Ok(run)
+    }
+
+    /// A policy that trains on what lies at `NAMESPACE/latest.csv` in the bucket of the data, with these triggers and
+    /// hardly any pauses.
+    pub fn policy(&self, name: &str, triggers: &Value) -> Result<Value, Error> {
+        let mut template = self.plain(name, Recipe::V1)?["spec"].take();
+        template["datasets"] = json!([]);
+        Ok(json!({
+            "apiVersion": "serin.dev/v1alpha1",
+            "kind": "RetrainPolicy",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {
+                "triggers": triggers,
+                "data": [{"name": "train", "uri": format!("s3://data/{}/latest.csv", self.namespace)}],
+                "template": template,
+                "cooldownSeconds": 1,
+                "settleSeconds": 1,
+            },
+        }))
+    }
+
+    /// What lies there from now on.
+    pub fn bring(&self, file: &str) -> Result<images::Data, Error> {
+        let data = self.data.iter().find(|d| d.name == file).ok_or_else(|| format!("no data set {file}"))?;
+        self.store.put("data", &format!("{}/latest.csv", self.namespace), &std::fs::read(&data.file)?)?;
+        Ok(data.clone())
+    }
+
+    /// The policies of the namespace.
+    pub fn policies(&self, kube: &Client) -> Api<RetrainPolicy> {
+        Api::namespaced(kube.clone(), &self.namespace)
     }
 
     /// Applies it as `kubectl apply --server-side` does.

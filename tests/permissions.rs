@@ -7,13 +7,14 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use serin_api::conditions::Type;
-use serin_api::{IntOrString, ModelDeployment, RunPhase, RunResult};
+use serin_api::{IntOrString, ModelDeployment, RunPhase, RunResult, labels};
 use serin_engine::revision;
 use serin_tests::history::Now;
 use serin_tests::kubelet::image;
+use serin_tests::runs::{POLICY, policy};
 use serin_tests::{
     Behaviour, Call, Change as _, Fate, RUN, RunTold as _, Told as _, Trouble, Vary as _, World, fixtures,
     identity, manifests, run, wine,
@@ -23,7 +24,7 @@ type Rule = (String, String, String);
 
 /// Granted but never seen in a request: only an admission plugin asks for it, on behalf of a request of ours.
 fn asked_by_admission(rule: &Rule) -> bool {
-    matches!(rule.1.as_str(), "modeldeployments/finalizers" | "trainingruns/finalizers") && rule.2 == "update"
+    rule.1.ends_with("/finalizers") && rule.2 == "update"
 }
 
 fn granted() -> BTreeSet<Rule> {
@@ -160,6 +161,19 @@ async fn no_right_is_missing_and_none_is_unused() {
     world.assert(trained.ended(RunResult::Succeeded), &format!("{:?}", trained.end()));
     world.until("its Jobs are cleared away", 30, |now| now.jobs_of(RUN).is_empty()).await;
     world.until("and its Services", 30, |now| now.get("Service", "fit-a2").is_none()).await;
+    // A policy that looks at its data and starts a run, because a person says so.
+    world.kubelet.fate(image("trainer"), Fate::WELL);
+    world.retrain(&policy(&json!([{"name": "stale", "maxAge": {"seconds": 60}}]))).await;
+    let by_hand = json!({"metadata": {"annotations": {labels::RETRAIN_NOW: "now"}}});
+    world.policies().patch(POLICY, &PatchParams::default(), &Patch::Merge(&by_hand)).await.unwrap();
+    let over = |now: &Now| {
+        now.policy(POLICY)
+            .is_some_and(|p| p.status.is_some_and(|s| s.runs.iter().any(|r| r.version.is_some())))
+    };
+    world.until("the run of a policy has ended", 60, over).await;
+    let no_looks =
+        |now: &Now| now.all("Job").all(|job| job["metadata"]["labels"][labels::RETRAIN_UID].is_null());
+    world.until("the Job of its look is cleared away", 30, no_looks).await;
     world.settled(Duration::from_secs(3)).await;
 
     let (granted, used) = (granted(), used(&world.proxy.calls().all()));

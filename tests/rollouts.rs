@@ -138,6 +138,7 @@ async fn candidate_that_never_becomes_ready_is_given_up_at_its_deadline() {
         world.kubelet.script(&serin_tests::fixtures::image(version), behaviour);
         let mut wanted = wine(version);
         wanted.spec.rollout.progress_deadline_seconds = 10;
+        wanted.spec.rollout.deadlines.unschedulable_seconds = 10;
         world.apply(&wanted).await;
         let model = world.until_model(NAME, "it is rejected", 30, |m| m.rejected(version)).await;
         assert_eq!(model.status.as_ref().unwrap().last_failed.as_ref().unwrap().reason, reason);

@@ -44,7 +44,7 @@ pub async fn learn(
     training.apply(kube, &training.judged(name, recipe)?).await?;
     let status = training
         .until(kube, name, "the run ends with a version", PATIENCE, |status| {
-            lock(t).run(run(recipe, name, status));
+            lock(t).run(run(recipe.label(), name, status));
             training::succeeded(status)
         })
         .await?;
@@ -80,12 +80,12 @@ fn check(
 }
 
 /// A run as the screen and the report show it.
-pub fn run(recipe: Recipe, name: &str, status: &TrainingRunStatus) -> Run {
+pub fn run(label: &'static str, name: &str, status: &TrainingRunStatus) -> Run {
     let evaluation = status.evaluation.as_ref();
     let result = evaluation.and_then(|e| e.result.as_ref());
     let metrics = result.map(|r| r.metrics.as_slice()).unwrap_or_default();
     Run {
-        label: recipe.label(),
+        label,
         name: name.to_owned(),
         phase: status.phase,
         attempts: status.attempts.iter().map(|a| (a.number, a.end.map(|e| format!("{e:?}")))).collect(),

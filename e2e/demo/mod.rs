@@ -1,10 +1,13 @@
-//! `cargo demo`: from nothing to three trained versions, a promotion and a rollback, before the reader's eyes.
+//! `cargo demo`: from nothing to three trained versions, a promotion and a rollback, before the reader's eyes. `cargo demo
+//! --loop`: the world changes, and the model follows by itself.
 //!
 //! - [`story`] has the phases, and what must have happened in each: [`learn`] trains, [`rollout`] serves
+//! - [`feedback`] has those of the loop
 //! - [`timeline`] holds what is known so far
 //! - [`screen`] shows the timeline on a terminal, or as a plain log
 //! - [`report`] writes `target/demo/report.json`
 
+mod feedback;
 mod learn;
 mod report;
 mod rollout;
@@ -35,6 +38,9 @@ pub struct Arguments {
     /// Requests a second through the gateway
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(10..=500))]
     rps: u32,
+    /// Close the loop: nobody trains or deploys; live answers get worse, and a policy and a channel do the rest
+    #[arg(long = "loop")]
+    closes: bool,
     /// Leave everything up afterwards and say how to look around
     #[arg(long)]
     keep: bool,
@@ -88,7 +94,13 @@ fn act(arguments: &Arguments, timeline: &Shared) -> Result<Bed, Error> {
     let bed = Bed::up(&options, &mut |line| timeline::lock(timeline).say(line))?;
     timeline::lock(timeline).done(&bed.apiserver_url());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let told = runtime.block_on(story::tell(arguments, &bed, timeline));
+    let told = runtime.block_on(async {
+        if arguments.closes {
+            feedback::tell(arguments, &bed, timeline).await
+        } else {
+            story::tell(arguments, &bed, timeline).await
+        }
+    });
     if told.is_err() && !arguments.keep && !bed.is_external() {
         // The error is the news; what the bed said stays in its logs until the next run.
         bed.clone().down()?;

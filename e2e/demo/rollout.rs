@@ -128,7 +128,7 @@ impl Live<'_> {
     }
 
     /// Follows the deployment, showing it, until `done`.
-    async fn watch(
+    pub async fn watch(
         &self,
         what: &str,
         done: impl Fn(&ModelDeployment) -> bool,
@@ -178,7 +178,7 @@ impl Live<'_> {
     }
 }
 
-fn status(md: &ModelDeployment) -> serin_api::ModelDeploymentStatus {
+pub fn status(md: &ModelDeployment) -> serin_api::ModelDeploymentStatus {
     md.status.clone().unwrap_or_default()
 }
 

@@ -21,12 +21,20 @@ use crate::{
     wine::Wine,
 };
 
-const NAMESPACE: &str = "demo";
+pub const NAMESPACE: &str = "demo";
 /// Longest life of the load generator, should the harness die.
-const LOAD_SECONDS: u32 = 1800;
+pub const LOAD_SECONDS: u32 = 1800;
 
-/// Tells the story on a bed.
-pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result<(), Error> {
+/// What every story acts with.
+pub struct Stage {
+    pub built: Built,
+    pub kube: Client,
+    pub wine: Wine,
+    pub training: Training,
+}
+
+/// Images, operator, namespace: everything before the first phase of a story.
+pub async fn set(bed: &Bed, timeline: &Shared) -> Result<Stage, Error> {
     lock(timeline).begin("images", "static binaries, data sets, images");
     let built = {
         let shared = timeline.clone();
@@ -46,7 +54,12 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     wine.gone(&kube).await?;
     training.gone(&kube).await?;
     lock(timeline).done("the operator is ready");
+    Ok(Stage { built, kube, wine, training })
+}
 
+/// Tells the story on a bed.
+pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result<(), Error> {
+    let Stage { built, kube, wine, training } = set(bed, timeline).await?;
     let v1 = learn(&kube, &training, Recipe::V1, None, timeline).await?;
     let mut live = Live { kube: &kube, wine: &wine, timeline, load: None };
     lock(timeline).begin("v1", "the first version is served");
@@ -143,7 +156,7 @@ pub fn look_around(bed: &Bed, name: &str) {
     println!("It is all still there:");
     println!("  eval \"$(cargo cluster env --name {name})\"");
     println!(
-        "  cargo cluster kubectl --name {name} -- get trun,mver,mdeploy,jobs,pods,httproute -n {NAMESPACE}"
+        "  cargo cluster kubectl --name {name} -- get rpol,trun,mver,mdeploy,jobs,pods,httproute -n {NAMESPACE}"
     );
     println!("  cargo cluster kubectl --name {name} -- get mver -n {NAMESPACE} -o yaml");
     println!("  cargo cluster kubectl --name {name} -- get mdeploy wine -n {NAMESPACE} -o yaml");

@@ -262,9 +262,17 @@ impl Scene {
     pub fn load_of_testers(&self, rps: u32, header: &str) -> Result<Load, Error> {
         let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
-        let call = Call { host: &host, header: Some(header) };
+        let call = Call { host: &host, header: Some(header), labelled: None };
         let report = self.report()?.with_extension("testers.jsonl");
         Load::start(bed, built, call, rps, LOAD_SECONDS, &report)
+    }
+
+    /// Load about these wines (`light`, `strong`), each with what would be right.
+    pub fn labelled_load(&self, rps: u32, wines: &str) -> Result<Load, Error> {
+        let Ring { bed, built, .. } = self.ring;
+        let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
+        let call = Call { host: &host, header: None, labelled: Some(wines) };
+        Load::start(bed, built, call, rps, LOAD_SECONDS, &self.report()?)
     }
 
     /// Where this scenario's load is counted.

@@ -9,6 +9,7 @@ mod matrix;
 mod promotion;
 mod ratio;
 mod refusal;
+mod retraining;
 mod scaling;
 mod serving;
 mod training;

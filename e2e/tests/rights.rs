@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use kube::Api;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
 use serde_json::json;
 use serin_api::Outcome;
 use serin_e2e::{
-    Error,
+    Error, client,
     images::Version,
     ring::{
         PATIENCE, Scene,
@@ -19,8 +22,9 @@ use serin_e2e::{
 };
 
 /// Granted, and not seen here, each for a reason. The control-plane ring sees all but the first used.
-const UNSEEN: [(&str, &str, &str, &str); 12] = [
+const UNSEEN: [(&str, &str, &str, &str); 13] = [
     ("serin.dev", "trainingruns/finalizers", "update", "asked by an admission plugin (OpenShift)"),
+    ("serin.dev", "retrainpolicies/finalizers", "update", "asked by an admission plugin (OpenShift)"),
     ("serin.dev", "modelversions", "get", "only where a name is taken already"),
     ("batch", "jobs", "get", "only where a name is taken already"),
     ("", "services", "delete", "only after a gang"),
@@ -77,6 +81,17 @@ async fn small_story(scene: &mut Scene) -> Result<(), Error> {
         training.until(&scene.kube, name, "a version", PATIENCE, succeeded).await?;
         training.cleared(&scene.kube, name, PATIENCE).await?;
     }
+
+    training.bring("light.csv")?;
+    let policy = training.policy("again", &json!([{"name": "stale", "maxAge": {"seconds": 60}}]))?;
+    let params = PatchParams::apply("e2e").force();
+    training.policies(&scene.kube).patch("again", &params, &Patch::Apply(&policy)).await?;
+    client::until("a policy starts a run", PATIENCE, || async {
+        let policy = training.policies(&scene.kube).get("again").await.map_err(|e| e.to_string())?;
+        let runs = policy.status.unwrap_or_default().runs;
+        if runs.is_empty() { Err("none yet".to_owned()) } else { Ok(()) }
+    })
+    .await?;
 
     let host = scene.wine.host.take();
     scene.wine.replicas = 0;

@@ -17,7 +17,36 @@ pub struct Wines {
     pub good: Vec<bool>,
 }
 
+/// A part of the wines, by the column that tells most: the alcohol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Taste {
+    /// All of them.
+    #[default]
+    All,
+    /// The lighter half, of which four in ten are good.
+    Light,
+    /// The stronger half, of which seven in ten are.
+    Strong,
+}
+
+/// Column of the alcohol, in percent by volume.
+const ALCOHOL: usize = 10;
+/// Half of the wines have less.
+const MEDIAN: f64 = 10.2;
+
 impl Wines {
+    /// The wines of a taste.
+    #[must_use]
+    pub fn of(&self, taste: Taste) -> Self {
+        let fits = |i: &usize| match taste {
+            Taste::All => true,
+            Taste::Light => self.rows[*i][ALCOHOL] < MEDIAN,
+            Taste::Strong => self.rows[*i][ALCOHOL] >= MEDIAN,
+        };
+        let indices: Vec<usize> = (0..self.rows.len()).filter(fits).collect();
+        self.pick(&indices)
+    }
+
     /// The whole data set, with its first `features` columns (measured ones first, then derived).
     pub fn all(features: usize) -> Self {
         let set = linfa_datasets::winequality();
@@ -62,6 +91,16 @@ mod tests {
             assert_eq!(wines.rows.len(), 1599);
             assert!(wines.rows.iter().all(|row| row.len() == features));
         }
+    }
+
+    #[test]
+    fn a_taste_is_about_half_of_the_wines_and_another_share_of_good_ones() {
+        let wines = Wines::all(MEASURED);
+        let (light, strong) = (wines.of(Taste::Light), wines.of(Taste::Strong));
+        assert_eq!(light.rows.len() + strong.rows.len(), 1599);
+        assert!(light.rows.len() > 700 && strong.rows.len() > 700);
+        let good = |w: &Wines| w.good.iter().filter(|g| **g).count() as f64 / w.good.len() as f64;
+        assert!(good(&light) < 0.45 && good(&strong) > 0.65, "{} {}", good(&light), good(&strong));
     }
 
     #[test]

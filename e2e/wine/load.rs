@@ -13,10 +13,11 @@ use hyper::{
     Method, Request,
     header::{self, HeaderName, HeaderValue},
 };
+use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, sync::Semaphore, time::MissedTickBehavior};
 
 use crate::{
-    data::{MEASURED, Wines},
+    data::{MEASURED, Taste, Wines},
     pool::Pool,
     report::{Report, now_ms},
     rng::Rng,
@@ -56,6 +57,12 @@ pub struct Options {
     /// Time between two lines
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(50..))]
     pub every_ms: u64,
+    /// Which wines are asked about
+    #[arg(long, value_enum, default_value_t)]
+    pub wines: Taste,
+    /// Say with each wine whether it is good: the server counts its mistakes
+    #[arg(long)]
+    pub labelled: bool,
     /// Seed of the order of the rows
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -97,7 +104,7 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
             .body(Full::new(body))
             .map_err(|error| LoadError::Target(error.to_string()))
     };
-    let bodies = bodies()?;
+    let bodies = bodies(options.wines, options.labelled)?;
     let mut file = tokio::fs::File::options().create(true).append(true).open(&options.report).await?;
 
     let pool = Arc::new(Pool::new(target.address));
@@ -159,9 +166,16 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
     Ok(report)
 }
 
-fn bodies() -> Result<Vec<Bytes>, LoadError> {
-    let rows = Wines::all(MEASURED).rows;
-    rows.iter().map(|row| Ok(serde_json::to_vec(&serde_json::json!({ "features": row }))?.into())).collect()
+fn bodies(taste: Taste, labelled: bool) -> Result<Vec<Bytes>, LoadError> {
+    let wines = Wines::all(MEASURED).of(taste);
+    let body = |(row, good): (&Vec<f64>, &bool)| {
+        let mut body = json!({ "features": row });
+        if labelled {
+            body["good"] = json!(good);
+        }
+        Ok(serde_json::to_vec(&body)?.into())
+    };
+    wines.rows.iter().zip(&wines.good).map(body).collect()
 }
 
 fn locked(report: &Mutex<Report>) -> std::sync::MutexGuard<'_, Report> {

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 use serin_wine::{
     csv,
-    data::{MEASURED, Wines},
+    data::{MEASURED, Taste, Wines},
     evaluate, gang, job, load, model,
     model::Model,
     serve,
@@ -37,7 +37,8 @@ enum Command {
         #[command(flatten)]
         params: train::Params,
     },
-    /// Write the built-in data as files: train.csv, enriched.csv (a column more) and eval.csv
+    /// Write the built-in data as files: train.csv, enriched.csv (a column more) and eval.csv, and of the lighter and the
+    /// stronger wines alone light.csv, light-eval.csv and strong-eval.csv
     Data {
         /// The folder to write them to
         #[arg(long)]
@@ -109,6 +110,9 @@ fn data(dir: &Path) -> Result<(), Box<dyn Error>> {
         ("train.csv", Wines::all(MEASURED).split(1).0),
         ("enriched.csv", Wines::all(enriched).split(1).0),
         ("eval.csv", Wines::all(enriched).split(1).1),
+        ("light.csv", Wines::all(MEASURED).split(1).0.of(Taste::Light)),
+        ("light-eval.csv", Wines::all(MEASURED).split(1).1.of(Taste::Light)),
+        ("strong-eval.csv", Wines::all(MEASURED).split(1).1.of(Taste::Strong)),
     ];
     for (name, wines) in sets {
         let path = dir.join(name);

@@ -28,6 +28,8 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<Code, Counter>,
     duration: Histogram,
+    labelled: Counter,
+    wrong: Counter,
     resident: Gauge,
 }
 
@@ -52,18 +54,31 @@ impl Metrics {
         let labels =
             vec![("digest".to_owned(), digest.to_owned()), ("features".to_owned(), features.to_string())];
         registry.register("model", "The model that answers", Info::new(labels));
+        let (labelled, wrong) = (Counter::default(), Counter::default());
+        registry.register(
+            "wine_predictions_labelled",
+            "Predictions whose right answer is known",
+            labelled.clone(),
+        );
+        registry.register("wine_predictions_wrong", "Those of them that were wrong", wrong.clone());
         let resident = Gauge::default();
         registry.register("process_resident_memory_bytes", "Resident memory", resident.clone());
         let start = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
         start.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
         registry.register("process_start_time_seconds", "Start of the process, in Unix time", start);
-        Self { registry, requests, duration, resident }
+        Self { registry, requests, duration, labelled, wrong, resident }
     }
 
     /// Records one answered request.
     pub fn answered(&self, code: u16, took: Duration) {
         self.requests.get_or_create(&Code { code }).inc();
         self.duration.observe(took.as_secs_f64());
+    }
+
+    /// Records a prediction whose right answer is known.
+    pub fn labelled(&self, right: bool) {
+        self.labelled.inc();
+        self.wrong.inc_by(u64::from(!right));
     }
 
     /// The text of a scrape.

@@ -74,6 +74,17 @@ enum Features {
 #[derive(Deserialize)]
 struct Query {
     features: Features,
+    /// What is known to be right, for feedback: one word for each row.
+    #[serde(default)]
+    good: Option<Labels>,
+}
+
+/// For one row or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Labels {
+    One(bool),
+    Many(Vec<bool>),
 }
 
 /// Serves `model` until `stop` resolves and the drain is over.
@@ -168,11 +179,22 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn predict(State(app): State<Arc<App>>, query: Result<Json<Query>, JsonRejection>) -> Response {
-    let rows = match query {
-        Ok(Json(Query { features: Features::One(row) })) => vec![row],
-        Ok(Json(Query { features: Features::Many(rows) })) => rows,
+    let (features, labels) = match query {
+        Ok(Json(Query { features, good })) => (features, good),
         Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
     };
+    let rows = match features {
+        Features::One(row) => vec![row],
+        Features::Many(rows) => rows,
+    };
+    let labels = match labels {
+        None => Vec::new(),
+        Some(Labels::One(good)) => vec![good],
+        Some(Labels::Many(good)) => good,
+    };
+    if !labels.is_empty() && labels.len() != rows.len() {
+        return refuse(StatusCode::BAD_REQUEST, &format!("{} labels for {} rows", labels.len(), rows.len()));
+    }
     if rows.is_empty() || rows.len() > MAX_ROWS {
         return refuse(StatusCode::BAD_REQUEST, &format!("1 to {MAX_ROWS} rows, got {}", rows.len()));
     }
@@ -182,11 +204,15 @@ async fn predict(State(app): State<Arc<App>>, query: Result<Json<Query>, JsonRej
         return refuse(StatusCode::BAD_REQUEST, &format!("{MEASURED} features expected, got {}", row.len()));
     }
     // A heavy model computes for milliseconds: not on the threads that answer the probes.
+    let model = app.clone();
     let scores = tokio::task::spawn_blocking(move || {
-        rows.iter().map(|row| app.model.score(row)).collect::<Result<Vec<f64>, _>>()
+        rows.iter().map(|row| model.model.score(row)).collect::<Result<Vec<f64>, _>>()
     });
     match scores.await {
         Ok(Ok(scores)) => {
+            for (score, good) in scores.iter().zip(labels) {
+                app.metrics.labelled((*score >= 0.5) == good);
+            }
             let predictions: Vec<_> =
                 scores.iter().map(|score| json!({ "good": *score >= 0.5, "score": score })).collect();
             Json(json!({ "predictions": predictions })).into_response()

@@ -96,13 +96,7 @@ pub async fn fetch(request: &Request) -> Result<(), FetchError> {
         sleep(request.patience.first_pause).await;
     };
 
-    let (partial, fetched) = match &request.source {
-        Source::Http(url) => from_server(request, url, partial, deadline).await?,
-        Source::Store(location) => from_store(request, location, partial, deadline).await?,
-        Source::File(file) | Source::Claim(Claim { file, .. }) => {
-            verified(request, copy(request, file, partial, deadline).await?)
-        }
-    };
+    let (partial, fetched) = transfer(request, partial, deadline).await?;
     match fetched {
         Ok(()) => {
             let bytes = partial.bytes();
@@ -124,6 +118,36 @@ pub async fn fetch(request: &Request) -> Result<(), FetchError> {
                 partial.discard();
             }
             Err(error)
+        }
+    }
+}
+
+/// What the object is now, whatever that is: its digest and its bytes. It passes through a file beside the output, which
+/// is gone afterwards.
+pub async fn measure(request: &Request) -> Result<(Digest, u64), FetchError> {
+    // No object has this digest: the transfer ends by saying which it has.
+    let request = Request { digest: Digest::default(), cache: None, ..request.clone() };
+    let deadline = Instant::now() + request.timeout;
+    let (output, digest) = (request.output.clone(), request.digest);
+    let Some(partial) = blocking(move || Partial::open(&output, &digest)).await? else {
+        return Err(request.out_of_time(0, "another process is writing the output"));
+    };
+    let (partial, fetched) = transfer(&request, partial, deadline).await?;
+    let bytes = partial.bytes();
+    partial.discard();
+    match fetched {
+        Err(FetchError::DigestMismatch { got, .. }) => Ok((got, bytes)),
+        Err(error) => Err(error),
+        Ok(()) => Ok((digest, bytes)),
+    }
+}
+
+async fn transfer(request: &Request, partial: Partial, deadline: Instant) -> Transferred {
+    match &request.source {
+        Source::Http(url) => from_server(request, url, partial, deadline).await,
+        Source::Store(location) => from_store(request, location, partial, deadline).await,
+        Source::File(file) | Source::Claim(Claim { file, .. }) => {
+            Ok(verified(request, copy(request, file, partial, deadline).await?))
         }
     }
 }

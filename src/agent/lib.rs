@@ -1,6 +1,7 @@
 //! `serin-agent`: what runs inside pods. It fetches and verifies a model before a server starts ([`fetch`]), prepares
 //! the inputs of a training or an evaluation ([`prepare`]), runs the user's program as process 1 should ([`run`],
-//! [`evaluate`]), and publishes what it left, named by content ([`publish`]).
+//! [`evaluate`]), and publishes what it left, named by content ([`publish`]). For a policy it says what lies
+//! at an address now ([`look`]).
 //!
 //! A library only so that its tests can call it; `main.rs` is the product.
 
@@ -17,6 +18,7 @@ pub mod evaluate;
 pub mod fetch;
 pub mod folder;
 pub mod http;
+pub mod look;
 pub mod output;
 pub mod places;
 pub mod prepare;

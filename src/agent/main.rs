@@ -13,11 +13,12 @@
 //! | 7 | the output cannot be written |
 //! | 143 | stopped by SIGTERM |
 //!
-//! `prepare`, `run` and `evaluate` do what `$SERIN_TASK` says. Their exit codes are the program's own and those in
-//! `serin_wire::places::exit`.
+//! `prepare`, `run`, `evaluate` and `look` do what `$SERIN_TASK` says. Their exit codes are the program's own and those
+//! in `serin_wire::places::exit`.
 //!
 //! On failure the reason goes to standard error and to `/dev/termination-log`, from where Kubernetes copies it into
-//! the pod's status; the results of `run` and `evaluate` go there, too.
+//! the pod's status; the results of `run`, `evaluate` and `look` go there,
+//! too.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use serin_agent::directory::fetch_directory;
 use serin_agent::error::FetchError;
 use serin_agent::evaluate::evaluate;
 use serin_agent::fetch::{Request, fetch};
+use serin_agent::look::look;
 use serin_agent::places::Places;
 use serin_agent::prepare::{self, prepare};
 use serin_agent::run::{Failure, run};
@@ -64,6 +66,8 @@ enum Command {
     Run(Program),
     /// Run an evaluation as the task in $SERIN_TASK says, and publish its report.
     Evaluate(Program),
+    /// Say what lies at the addresses that the task in $SERIN_TASK names: SHA-256 digests and sizes.
+    Look,
 }
 
 #[derive(clap::Args)]
@@ -147,6 +151,20 @@ fn main() -> ExitCode {
                 let Task::Evaluate(task) = task else { return Err(defect("the task is no evaluation")) };
                 evaluate(&task, program.command, &places, &stores).await.map(Some)
             }
+            Command::Look => {
+                let task = read_task()?;
+                let stores = Arc::new(Stores::of(prepare::storage(&task)));
+                let Task::Look(task) = task else { return Err(defect("the task is no look")) };
+                let mut seen = None;
+                let looking = async {
+                    seen = Some(look(&task, &places, &stores).await?);
+                    Ok(())
+                };
+                until_terminated(looking)
+                    .await
+                    .map_err(|error| Failure::new(prepare::exit_code(&error), error.to_string()))?;
+                Ok(seen)
+            }
         }
     });
     // Work that cannot be interrupted, such as writing a file, is not waited for.
@@ -190,7 +208,8 @@ fn misused(error: &clap::Error) -> ExitCode {
     let problem: Vec<&str> = text.lines().take_while(|l| !l.is_empty()).map(str::trim).collect();
     let _ = termination::leave(Path::new(places::TERMINATION_LOG), &problem.join(" "));
     let command = std::env::args_os().nth(1);
-    let around_a_program = command.is_some_and(|c| c == "prepare" || c == "run" || c == "evaluate");
+    let around_a_program =
+        command.is_some_and(|c| c == "prepare" || c == "run" || c == "evaluate" || c == "look");
     if around_a_program { code(exit::USAGE) } else { ExitCode::from(USAGE_OF_FETCH) }
 }
 

@@ -46,6 +46,7 @@ pub fn storage(task: &Task) -> &Storage {
     match task {
         Task::Train(train) => &train.storage,
         Task::Evaluate(evaluate) => &evaluate.storage,
+        Task::Look(look) => &look.storage,
     }
 }
 
@@ -55,6 +56,8 @@ pub async fn prepare(task: &Task, places: &Places, stores: &Arc<Stores>) -> Resu
     let inputs = match task {
         Task::Train(train) => of_training(train, places),
         Task::Evaluate(evaluate) => of_evaluation(evaluate, places),
+        // A look has no other container to prepare for.
+        Task::Look(_) => Vec::new(),
     };
     let requests = inputs.into_iter().map(|input| input.request(places, stores));
     // All of them are checked before the first is fetched.
@@ -77,7 +80,7 @@ pub async fn prepare(task: &Task, places: &Places, stores: &Arc<Stores>) -> Resu
                 write(&places.resumed_from(), name.as_bytes())?;
             }
         }
-        Task::Evaluate(_) => {}
+        Task::Evaluate(_) | Task::Look(_) => {}
     }
     Ok(())
 }

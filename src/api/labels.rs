@@ -48,3 +48,15 @@ pub const REVOKED: &str = "serin.dev/revoked";
 /// On a `ModelVersion`: a person lets it into channels with `approval: Manual`. Its value is a word for people; without
 /// the annotation it is not approved (any more).
 pub const APPROVED: &str = "serin.dev/approved";
+/// Name of the `RetrainPolicy` that a run, or a look at data, belongs to.
+pub const RETRAIN: &str = "serin.dev/retrain-policy";
+/// UID of the `RetrainPolicy`; by it the Jobs and pods of its looks are found.
+pub const RETRAIN_UID: &str = "serin.dev/retrain-uid";
+/// Number of the run, or of the look, among those of its policy.
+pub const RETRAIN_NUMBER: &str = "serin.dev/retrain-number";
+/// On a run of a policy: the trigger that it was started by.
+pub const TRIGGER: &str = "serin.dev/trigger";
+/// On the `RetrainPolicy`: any word; another one starts a run by hand, and ends a stop.
+pub const RETRAIN_NOW: &str = "serin.dev/retrain";
+/// On a run of a policy: hash of what it was made from.
+pub const RETRAIN_INPUTS: &str = "serin.dev/retrain-inputs";

@@ -15,6 +15,8 @@ pub mod model_version;
 pub mod preset;
 pub mod quantity;
 pub mod reason;
+pub mod retrain_policy;
+pub mod retrain_status;
 pub mod rollout;
 pub mod server;
 pub mod status;
@@ -41,11 +43,20 @@ pub use model_version::{
 };
 pub use preset::Preset;
 pub use reason::Reason;
-pub use rollout::{BlueGreen, OnHorizon, OnNoData, Rollout, Step, Strategy};
+pub use retrain_policy::{
+    BY_HAND, DataUse, MaxAge, MovingData, NewData, QualityDrop, RetrainPolicy, RetrainPolicySpec, RunBudget,
+    Schedule, Trigger, TriggerKind,
+};
+pub use retrain_status::{
+    Live, Look, Pending, PolicyPhase, RetrainPolicyStatus, RunRecord, SeenData, Stopped, TriggerState,
+    TriggerStatus,
+};
+pub use rollout::{BlueGreen, Deadlines, OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
     Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved,
-    Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, WeightRecord,
+    Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, Waiting, WaitingReason,
+    WeightRecord,
 };
 pub use storage::Storage;
 pub use traffic::{GatewayTraffic, ParentRef, Testers, Traffic, TrafficMode};

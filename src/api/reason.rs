@@ -142,6 +142,34 @@ pub enum Reason {
     Serving,
     /// No deployment serves it.
     NotServing,
+    /// A policy waits for its triggers.
+    Armed,
+    /// A run of the policy goes on.
+    Retraining,
+    /// The data is being looked at, before a run.
+    LookingAtData,
+    /// The data could not be looked at; it is tried again.
+    DataUnreadable,
+    /// A trigger asks for a run, and everything that it would be made from is what it was the last time.
+    NothingNew,
+    /// The last run has not been over for long enough.
+    CoolingDown,
+    /// As many runs were started as the budget allows.
+    BudgetExhausted,
+    /// The deployment is changing its version.
+    RolloutInProgress,
+    /// The deployment changed its version a moment ago.
+    Settling,
+    /// The last run's version has not been tried by the deployment yet.
+    AwaitingRollout,
+    /// The ModelDeployment that is named does not exist.
+    DeploymentNotFound,
+    /// Runs in a row brought nothing better; a person has to look.
+    Ineffective,
+    /// A policy started a run.
+    RetrainStarted,
+    /// A run of the policy has ended.
+    RetrainEnded,
 }
 
 impl Reason {
@@ -216,6 +244,20 @@ impl Reason {
             Self::Revoked => "Revoked",
             Self::Serving => "Serving",
             Self::NotServing => "NotServing",
+            Self::Armed => "Armed",
+            Self::Retraining => "Retraining",
+            Self::LookingAtData => "LookingAtData",
+            Self::DataUnreadable => "DataUnreadable",
+            Self::NothingNew => "NothingNew",
+            Self::CoolingDown => "CoolingDown",
+            Self::BudgetExhausted => "BudgetExhausted",
+            Self::RolloutInProgress => "RolloutInProgress",
+            Self::Settling => "Settling",
+            Self::AwaitingRollout => "AwaitingRollout",
+            Self::DeploymentNotFound => "DeploymentNotFound",
+            Self::Ineffective => "Ineffective",
+            Self::RetrainStarted => "RetrainStarted",
+            Self::RetrainEnded => "RetrainEnded",
         }
     }
 }

@@ -46,10 +46,51 @@ pub struct Rollout {
     /// What decides.
     #[serde(default)]
     pub analysis: Analysis,
-    /// Seconds until a candidate that is not available is given up. Default 600.
+    /// Seconds until a candidate that is not available is given up, without those that it waits for a node. Default 600.
     #[serde(default = "progress_deadline")]
     #[schemars(range(min = 10, max = 86400))]
     pub progress_deadline_seconds: i32,
+    /// Limits of their own for what keeps pods from starting.
+    #[serde(default)]
+    pub deadlines: Deadlines,
+}
+
+/// What a candidate without traffic is given up for, and when. Each counts from when it was first seen, as
+/// `status.candidate.waiting` says. A first version, with nothing to go back to, is said to be stuck and tried on.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Deadlines {
+    /// Seconds that no node takes its pods. `progressDeadlineSeconds` does not run meanwhile. Default 600.
+    #[serde(default = "unschedulable")]
+    #[schemars(range(min = 10, max = 604_800))]
+    pub unschedulable_seconds: i32,
+    /// Seconds that its image cannot be pulled. A large image that is being pulled is no failure. Default 120.
+    #[serde(default = "image_pull")]
+    #[schemars(range(min = 10, max = 86400))]
+    pub image_pull_seconds: i32,
+    /// Restarts of a container that crashes again and again, after which it is given up at once, also with traffic.
+    /// Default 3.
+    #[serde(default = "crash_loop")]
+    #[schemars(range(min = 1, max = 100))]
+    pub crash_loop_restarts: i32,
+}
+fn unschedulable() -> i32 {
+    600
+}
+fn image_pull() -> i32 {
+    120
+}
+fn crash_loop() -> i32 {
+    3
+}
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            unschedulable_seconds: unschedulable(),
+            image_pull_seconds: image_pull(),
+            crash_loop_restarts: crash_loop(),
+        }
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
@@ -71,6 +112,7 @@ impl Default for Rollout {
             rollback_window: 0,
             analysis: Analysis::default(),
             progress_deadline_seconds: progress_deadline(),
+            deadlines: Deadlines::default(),
         }
     }
 }

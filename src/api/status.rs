@@ -149,8 +149,14 @@ pub struct Candidate {
     pub step: String,
     /// The step as a number; 0: no traffic yet.
     pub step_index: i32,
-    /// When the candidate appeared.
+    /// When the candidate appeared, or when it last began anew to become available.
     pub started_at: DateTime<Utc>,
+    /// What keeps its pods from starting now, if that has a deadline of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// Seconds since `startedAt` that it waited for a node before; its time to become available is longer by them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_seconds: i32,
     /// When the present weight was confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
@@ -174,6 +180,31 @@ pub struct Candidate {
     /// Why it is losing its traffic (phase `Retreating` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retreat: Option<Retreat>,
+}
+
+/// What a candidate waits for. Written when it begins and when it changes, so that an operator that starts again goes on
+/// counting.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// What it waits for.
+    pub reason: WaitingReason,
+    /// When that was first seen.
+    pub since: DateTime<Utc>,
+}
+
+/// See [`Waiting`]. Each is a [`crate::Reason`], too.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitingReason {
+    /// No node takes its pods: `rollout.deadlines.unschedulableSeconds`.
+    Unschedulable,
+    /// Its image cannot be pulled: `rollout.deadlines.imagePullSeconds`.
+    ImagePull,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(n: &i32) -> bool {
+    *n == 0
 }
 
 /// Why a candidate takes over without evidence.

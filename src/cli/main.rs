@@ -15,6 +15,7 @@ mod lineage;
 mod operator;
 mod output;
 mod provenance;
+mod retrain;
 mod simulate;
 mod undo;
 mod watch;
@@ -55,6 +56,8 @@ enum Command {
     Abort(hand::Args),
     /// Try the rejected version again.
     Retry(hand::Args),
+    /// Have a RetrainPolicy start a run now, whatever holds it back.
+    Retrain(retrain::Args),
     /// Leave the present step behind: its time, a pause, evidence that is still to come.
     Skip(hand::Args),
     /// Ask for what served before; while another version is tried or was rejected, for what serves.
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Promote(args) => hand::run(&args, hand::Order::Promote),
         Command::Abort(args) => hand::run(&args, hand::Order::Abort),
         Command::Retry(args) => hand::run(&args, hand::Order::Retry),
+        Command::Retrain(args) => retrain::run(&args),
         Command::Skip(args) => hand::run(&args, hand::Order::Skip),
         Command::Undo(args) => hand::run(&args, hand::Order::Undo),
         Command::Pause(args) => hand::run(&args, hand::Order::Pause),

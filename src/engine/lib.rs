@@ -12,6 +12,7 @@
 //! - [`report`] sets the conditions
 //! - [`objects`] builds the Kubernetes objects
 //! - [`training`] is the same for a training run
+//! - [`retrain`] is the same for a policy that starts runs
 //! - [`explain`] judges a past decision again and says why it came out so
 //! - [`provenance`] and [`lineage`] say where a version comes from
 
@@ -27,6 +28,7 @@ pub mod plan;
 pub mod provenance;
 pub mod ramp;
 pub mod report;
+pub mod retrain;
 pub mod revision;
 pub mod training;
 pub mod world;
@@ -35,4 +37,6 @@ pub use decide::{Input, Orders, decide};
 pub use measure::{Measurement, Reading};
 pub use plan::{Journal, Note, Plan, Weights, Write};
 pub use revision::Revision;
-pub use world::{ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, World};
+pub use world::{
+    Crashed, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, World,
+};

@@ -9,12 +9,19 @@ use serin_api::{
 
 use crate::{decide::Input, ramp, revision};
 
-/// Sets Progressing, Reconciling and Stalled from one reason.
-pub fn headline(status: &mut ModelDeploymentStatus, input: &Input<'_>, reason: Reason, message: &str) {
-    let kind = match reason {
+/// Sets Progressing, Reconciling and Stalled from one reason. `stuck`: work that goes on is held by something outside.
+pub fn headline(
+    status: &mut ModelDeploymentStatus,
+    input: &Input<'_>,
+    reason: Reason,
+    message: &str,
+    stuck: bool,
+) {
+    let kind = match (reason, kind(reason)) {
         // What serves is not what the spec asks for, and waiting alone may not change that.
-        Reason::NoVersion if status.stable.is_some() => Kind::Refused,
-        reason => kind(reason),
+        (Reason::NoVersion, _) if status.stable.is_some() => Kind::Refused,
+        (_, Kind::Working) if stuck => Kind::Held,
+        (_, kind) => kind,
     };
     let (progressing, reconciling, stalled) = match kind {
         Kind::Working => (true, true, false),

@@ -70,20 +70,24 @@ pub struct ObservedDeployment {
     pub available: i32,
     /// Being deleted.
     pub deleting: bool,
-    /// The worst that its pods tell.
+    /// The worst that its pods tell, beside crashes.
     pub trouble: Option<PodTrouble>,
+    /// The container that crashed most often and waits to be started again.
+    pub crashed: Option<Crashed>,
+}
+
+/// A container that crashed and waits to be started again. How often is too often, the spec says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crashed {
+    /// How often it was started again.
+    pub restarts: i32,
+    /// Its last words or exit code.
+    pub message: String,
 }
 
 /// Why pods do not become ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodTrouble {
-    /// A container crashed at least three times and waits to be started again.
-    CrashLoop {
-        /// Restarts of the worst container.
-        restarts: i32,
-        /// Its last words or exit code.
-        message: String,
-    },
     /// The model was not fetched, or is not the one that was asked for. It is tried again.
     Model {
         /// What the agent says.
@@ -135,12 +139,9 @@ impl World {
     pub fn of(&self, revision: &str) -> Option<&ObservedDeployment> {
         self.deployments.iter().find(|d| d.revision == revision)
     }
-    /// Restarts and last words of a revision whose containers crash again and again.
-    pub fn crashes(&self, revision: &str) -> Option<(i32, &str)> {
-        match self.of(revision)?.trouble.as_ref()? {
-            PodTrouble::CrashLoop { restarts, message } => Some((*restarts, message)),
-            _ => None,
-        }
+    /// What a revision's worst container says that crashed `most` times or more.
+    pub fn crash_loop(&self, revision: &str, most: i32) -> Option<&Crashed> {
+        self.of(revision)?.crashed.as_ref().filter(|crashed| crashed.restarts >= most)
     }
     /// Available pods of a revision.
     pub fn available(&self, revision: &str) -> i32 {

@@ -20,6 +20,7 @@ use crate::{
     mentions::{Mentions, Place},
     owner::{Name, OwnerKind},
     prometheus::Prometheus,
+    retrain::PolicyObject,
     taken::Taken,
     telemetry::Telemetry,
     training::RunObject,
@@ -56,6 +57,10 @@ pub struct Context {
     pub ranks: Index<SlimRank>,
     /// ModelVersions.
     pub versions: Shelf,
+    /// The deployments that RetrainPolicies name.
+    pub policy_mentions: Mentions,
+    pub look_jobs: Index<SlimJob>,
+    pub look_pods: Index<SlimRank>,
     wakes: Wakes,
     pub own_writes: OwnWrites,
     /// Names found taken by strangers when they were to be created; asked again later.
@@ -70,6 +75,7 @@ pub struct Feeds {
     pub models: Feed<DeserializeGuard<ModelDeployment>>,
     pub runs: Feed<RunObject>,
     pub versions: Feed<VersionObject>,
+    pub policies: Feed<PolicyObject>,
 }
 
 /// Of one kind.
@@ -83,6 +89,7 @@ struct Wakes {
     models: UnboundedSender<Place>,
     runs: UnboundedSender<Place>,
     versions: UnboundedSender<Place>,
+    policies: UnboundedSender<Place>,
 }
 
 fn feed<K: kube::Resource<DynamicType = ()> + Clone + 'static>() -> (Feed<K>, UnboundedSender<Place>) {
@@ -102,7 +109,8 @@ impl Context {
         let recorder =
             Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance });
         let ((models, wake_models), (runs, wake_runs), (versions, wake_versions)) = (feed(), feed(), feed());
-        let feeds = Feeds { models, runs, versions };
+        let (policies, wake_policies) = feed();
+        let feeds = Feeds { models, runs, versions, policies };
         let context = Self {
             client,
             recorder,
@@ -123,7 +131,15 @@ impl Context {
             rendezvous: Index::default(),
             ranks: Index::default(),
             versions: Shelf::default(),
-            wakes: Wakes { models: wake_models, runs: wake_runs, versions: wake_versions },
+            policy_mentions: Mentions::default(),
+            look_jobs: Index::default(),
+            look_pods: Index::default(),
+            wakes: Wakes {
+                models: wake_models,
+                runs: wake_runs,
+                versions: wake_versions,
+                policies: wake_policies,
+            },
             own_writes: OwnWrites::default(),
             taken: Taken::default(),
             backoff: Backoff::default(),
@@ -134,7 +150,7 @@ impl Context {
     }
 
     /// Each cache, and whether it has seen its first list.
-    pub fn caches(&self) -> [(&'static str, bool); 9] {
+    pub fn caches(&self) -> [(&'static str, bool); 11] {
         [
             ("deployments", self.deployments.synced()),
             ("services", self.services.synced()),
@@ -145,6 +161,8 @@ impl Context {
             ("jobs", self.jobs.synced()),
             ("services of runs", self.rendezvous.synced()),
             ("pods of runs", self.ranks.synced()),
+            ("jobs of looks", self.look_jobs.synced()),
+            ("pods of looks", self.look_pods.synced()),
         ]
     }
 
@@ -163,6 +181,7 @@ impl Context {
             OwnerKind::ModelDeployment => &self.wakes.models,
             OwnerKind::TrainingRun => &self.wakes.runs,
             OwnerKind::ModelVersion => &self.wakes.versions,
+            OwnerKind::RetrainPolicy => &self.wakes.policies,
         };
         // Nobody hears it any more: we are stopping.
         let _ = sender.unbounded_send(place);

@@ -38,6 +38,8 @@ pub enum Kind {
     Job,
     /// A ModelVersion.
     Version,
+    /// A TrainingRun.
+    Run,
 }
 
 /// After this long a cache that does not show our write is believed: the object was deleted at once by somebody else,

@@ -1,22 +1,25 @@
 //! The only I/O in the control plane. A reconcile is five steps, in `reconcile.rs`:
 //! **observe** (caches, Prometheus) → **decide** (pure, `serin-engine`) → **build** (pure) → **apply** → **report**.
-//! ModelDeployments are reconciled in here, TrainingRuns in `training`, ModelVersions in `versions`. All share:
+//! ModelDeployments are reconciled in here, TrainingRuns in `training`, ModelVersions in `versions`, RetrainPolicies in
+//! `retrain`. All share:
 //!
 //! - `owner`: whose a thing is, and the keys that follow from it
 //! - `children`: what we keep of Deployments, Services, routes, Jobs and pods (a few hundred bytes each)
-//! - `index`: those, by owner, fed by one watch a kind; `mentions`: who names which version
+//! - `index`: those, by owner, fed by one watch a kind; `mentions`: who names which version or deployment
 //! - `fresh`: our own writes, remembered until the caches show them
 //! - `taken`: names that strangers bear; `unreadable`: objects that do not fit our types
 //! - `guard`: deadline, panics and retries around a reconcile; `write`: how each write is made safe
 //! - `watches`: what wakes whom; `run`: start and end
 //! - `backoff`, `telemetry`, `server`: retries, metrics, health; `report`: Events
 //!
-//! Only for ModelDeployments: `observe`, `apply`, and `prometheus`, `samples`: raw samples, bounded.
+//! Only for ModelDeployments: `observe`, `apply`, and `samples`: raw samples as the judge's input. `prometheus` asks for
+//! them, and `count` for what a policy wants to know: bounded in time and size.
 
 mod apply;
 mod backoff;
 mod children;
 mod context;
+mod count;
 mod error;
 mod fresh;
 mod guard;
@@ -27,6 +30,7 @@ mod owner;
 mod prometheus;
 mod reconcile;
 mod report;
+mod retrain;
 mod run;
 mod samples;
 mod server;

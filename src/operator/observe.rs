@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Input, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble, Reading,
-    World, decide, measure, objects, revision,
+    Crashed, Input, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble,
+    Reading, World, decide, measure, objects, revision,
 };
 
 use crate::{
@@ -84,12 +84,13 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
             let found = ctx.versions.get(&owner.namespace, name);
             found.map(|version| (version.version, version.known.uid.clone(), version.deleting))
         }
-        Kind::Job => None,
+        Kind::Job | Kind::Run => None,
     });
     if !fresh {
         return None;
     }
-    let mut troubles = troubles(&ctx.pods.of(&pods_key(owner)));
+    let pods = ctx.pods.of(&pods_key(owner));
+    let mut troubles = troubles(&pods);
     let slot_services = [Slot::A, Slot::B]
         .into_iter()
         .filter(|slot| services.iter().any(|s| is_slot_service(object, s, *slot)))
@@ -125,6 +126,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
             .filter_map(|d| {
                 Some(ObservedDeployment {
                     trouble: troubles.remove(&d.revision),
+                    crashed: most_crashed(&pods, &d.revision),
                     name: d.ident.name,
                     uid: d.ident.uid,
                     slot: d.slot?,
@@ -186,10 +188,9 @@ fn ratio_traffic(object: &Object<'_>, s: ServiceView) -> ObservedTraffic {
     ObservedTraffic { uid: s.ident.uid, weights, journal: s.journal, confirmed: true, intact, refused: None }
 }
 
-/// The worst trouble of each revision's pods: a crash says more than a missing image, that more than a full node.
+/// The worst trouble of each revision's pods: a missing model says more than a missing image, that more than a full node.
 fn troubles(pods: &[PodView]) -> HashMap<String, PodTrouble> {
     let rank = |t: &PodTrouble| match t {
-        PodTrouble::CrashLoop { .. } => 3,
         PodTrouble::Model { .. } => 2,
         PodTrouble::ImagePull { .. } => 1,
         PodTrouble::Unschedulable { .. } => 0,
@@ -203,6 +204,12 @@ fn troubles(pods: &[PodView]) -> HashMap<String, PodTrouble> {
         }
     }
     worst
+}
+
+/// Of a revision's containers that crash, the one that did most often.
+fn most_crashed(pods: &[PodView], revision: &str) -> Option<Crashed> {
+    let crashed = pods.iter().filter(|pod| pod.revision == revision).filter_map(|pod| pod.crashed.as_ref());
+    crashed.max_by_key(|crashed| crashed.restarts).cloned()
 }
 
 /// What the metrics say, if the situation asks for them.

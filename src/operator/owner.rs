@@ -13,6 +13,7 @@ pub enum OwnerKind {
     ModelDeployment,
     TrainingRun,
     ModelVersion,
+    RetrainPolicy,
 }
 
 impl OwnerKind {
@@ -21,6 +22,7 @@ impl OwnerKind {
             Self::ModelDeployment => "ModelDeployment",
             Self::TrainingRun => "TrainingRun",
             Self::ModelVersion => "ModelVersion",
+            Self::RetrainPolicy => "RetrainPolicy",
         }
     }
 

@@ -59,6 +59,9 @@ pub struct RawSeries {
     /// Seconds and value; the value is text because of NaN.
     #[serde(default)]
     pub values: Vec<(f64, String)>,
+    /// Seconds and value, of an answer for one moment.
+    #[serde(default)]
+    pub value: Option<(f64, String)>,
     /// Seconds and native histogram; a series has these or `values`.
     #[serde(default)]
     pub histograms: Vec<(f64, RawHistogram)>,
@@ -133,7 +136,7 @@ impl Prometheus {
         while from < end && !series.is_empty() {
             let until = (from + range).min(end);
             let query = format!("{selector}[{}s]", until - from);
-            match self.query(&query, until).await {
+            match self.query(&query, until, "matrix").await {
                 Ok(part) => {
                     merge(&mut all, part);
                     from = until;
@@ -147,7 +150,8 @@ impl Prometheus {
         Ok(all)
     }
 
-    async fn query(&self, query: &str, at: i64) -> Result<Vec<RawSeries>, QueryError> {
+    /// Asks; `form` is the form of answer that the query has.
+    pub async fn query(&self, query: &str, at: i64, form: &str) -> Result<Vec<RawSeries>, QueryError> {
         let request = self.http.get(self.query.clone()).query(&[("query", query), ("time", &at.to_string())]);
         let mut answer = request.send().await.map_err(|e| classify(&e))?;
         // 400 and 422 carry `status: error`; everything else but 200 has no body worth reading.
@@ -164,7 +168,7 @@ impl Prometheus {
         }
         let answer: Answer = serde_json::from_slice(&body).map_err(|_| QueryError::NotJson)?;
         match answer {
-            Answer { status, data: Some(data) } if status == "success" && data.result_type == "matrix" => {
+            Answer { status, data: Some(data) } if status == "success" && data.result_type == form => {
                 Ok(data.result)
             }
             Answer { status, .. } if status == "success" => Err(QueryError::NotJson),
@@ -201,7 +205,7 @@ fn selector(series: &BTreeSet<String>, namespace: &str, m: &Measurement) -> Stri
 }
 
 /// A PromQL string literal.
-fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -219,7 +223,7 @@ fn quote(text: &str) -> String {
 }
 
 /// RE2 metacharacters escaped.
-fn escape_regex(text: &str) -> String {
+pub fn escape_regex(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         if !c.is_ascii_alphanumeric() && c != '-' && c != '_' {
             out.push('\\');

@@ -17,7 +17,7 @@ use kube_runtime::{
     watcher,
 };
 use serde::de::DeserializeOwned;
-use serin_api::{ModelDeployment, ModelVersion, TrainingRun};
+use serin_api::{ModelDeployment, ModelVersion, RetrainPolicy, TrainingRun};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     mentions::Place,
     owner::{Main, Name},
     prometheus::Prometheus,
-    reconcile, server,
+    reconcile, retrain, server,
     telemetry::Telemetry,
     training, versions, watches,
 };
@@ -52,6 +52,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(310);
 
 /// Versions looked at at the same time; nearly all looks end in memory.
 const VERSIONS_AT_ONCE: u16 = 8;
+/// Policies, each of which may wait for Prometheus.
+const POLICIES_AT_ONCE: u16 = 4;
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(settings: Settings) -> Result<(), StartError> {
@@ -61,11 +63,12 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let client = client().await?;
     let (ctx, feeds) = Context::new(client.clone(), prometheus, settings.agent_image, Telemetry::default());
-    let (ctx, Feeds { models, runs, versions }) = (Arc::new(ctx), feeds);
+    let (ctx, Feeds { models, runs, versions, policies }) = (Arc::new(ctx), feeds);
     let namespace = settings.namespace.as_deref();
     probe::<ModelDeployment>(&client, namespace, "ModelDeployments").await?;
     probe::<TrainingRun>(&client, namespace, "TrainingRuns").await?;
     probe::<ModelVersion>(&client, namespace, "ModelVersions").await?;
+    probe::<RetrainPolicy>(&client, namespace, "RetrainPolicies").await?;
 
     let (stop, stopped) = watch::channel(false);
     let stopping = || {
@@ -97,11 +100,18 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         woken: versions.woken,
         concurrency: VERSIONS_AT_ONCE,
     };
+    let retraining = Control {
+        objects: watches::policies(&ctx, namespace, policies.writer),
+        store: policies.store,
+        woken: stream::select(watches::of_policies(&ctx, namespace), policies.woken),
+        concurrency: POLICIES_AT_ONCE,
+    };
     // Tasks of their own: what keeps one kind busy does not hold up the others.
     let controllers = [
         tokio::spawn(deployments.run(Arc::clone(&ctx), stopping(), reconcile::reconcile)),
         tokio::spawn(trainings.run(Arc::clone(&ctx), stopping(), training::reconcile)),
         tokio::spawn(records.run(Arc::clone(&ctx), stopping(), versions::reconcile)),
+        tokio::spawn(retraining.run(Arc::clone(&ctx), stopping(), retrain::reconcile)),
     ];
     tokio::spawn(async move {
         signal().await;

@@ -19,6 +19,7 @@ pub struct Telemetry {
     reconciles: Family<ResultLabel, Counter>,
     training_reconciles: Family<ResultLabel, Counter>,
     version_reconciles: Family<ResultLabel, Counter>,
+    policy_reconciles: Family<ResultLabel, Counter>,
     seconds: Histogram,
     writes: Counter,
     decisions: Family<ReasonLabel, Counter>,
@@ -39,15 +40,17 @@ impl Default for Telemetry {
         let reconciles = Family::default();
         let training_reconciles = Family::default();
         let version_reconciles = Family::default();
+        let policy_reconciles = Family::default();
         let seconds = Histogram::new([0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0]);
         let writes = Counter::default();
         let decisions = Family::default();
         let queries = Family::default();
         let mut registry = Registry::with_prefix("serin");
-        let of = |kind: &str| format!("Reconciles of {kind}s by result (Ok or the kind of error)");
-        registry.register("reconciles", of("ModelDeployment"), reconciles.clone());
-        registry.register("training_reconciles", of("TrainingRun"), training_reconciles.clone());
-        registry.register("version_reconciles", of("ModelVersion"), version_reconciles.clone());
+        let of = |kinds: &str| format!("Reconciles of {kinds} by result (Ok or the kind of error)");
+        registry.register("reconciles", of("ModelDeployments"), reconciles.clone());
+        registry.register("training_reconciles", of("TrainingRuns"), training_reconciles.clone());
+        registry.register("version_reconciles", of("ModelVersions"), version_reconciles.clone());
+        registry.register("policy_reconciles", of("RetrainPolicies"), policy_reconciles.clone());
         registry.register("reconcile_seconds", "Time of a reconcile", seconds.clone());
         registry.register("writes", "Writes to the Kubernetes API, Events apart", writes.clone());
         registry.register("decisions", "Transitions by reason", decisions.clone());
@@ -57,6 +60,7 @@ impl Default for Telemetry {
             reconciles,
             training_reconciles,
             version_reconciles,
+            policy_reconciles,
             seconds,
             writes,
             decisions,
@@ -71,6 +75,7 @@ impl Telemetry {
             OwnerKind::ModelDeployment => &self.reconciles,
             OwnerKind::TrainingRun => &self.training_reconciles,
             OwnerKind::ModelVersion => &self.version_reconciles,
+            OwnerKind::RetrainPolicy => &self.policy_reconciles,
         };
         reconciles.get_or_create(&ResultLabel { result: error.unwrap_or("Ok") }).inc();
         self.seconds.observe(took.as_secs_f64());

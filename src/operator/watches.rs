@@ -26,6 +26,7 @@ use crate::{
     index::Index,
     mentions::{Mentions, Place},
     owner::{OwnerKey, OwnerKind},
+    retrain::{self, PolicyObject},
     training::{self, RunObject},
     versions::{self, Moved, VersionObject},
 };
@@ -33,7 +34,8 @@ use crate::{
 /// Page size of the first list: small pages keep the peak of memory down (kube-rs 0.92 notes).
 pub const PAGE: u32 = 100;
 
-/// ModelDeployments; versions that one names, or named before, are looked at again, as who serves them may have changed.
+/// ModelDeployments; versions that one names, or named before, are looked at again, as who serves them may have changed,
+/// and so are policies that name it.
 pub fn models(
     ctx: &Arc<Context>,
     namespace: Option<&str>,
@@ -48,10 +50,17 @@ pub fn models(
         for version in mention(&ctx.model_mentions, event, named) {
             ctx.wake(OwnerKind::ModelVersion, version);
         }
+        if let Event::Apply(md) | Event::InitApply(md) | Event::Delete(md) = event
+            && let Some(namespace) = md.namespace()
+        {
+            for policy in ctx.policy_mentions.of(&namespace, &md.name_any()) {
+                ctx.wake(OwnerKind::RetrainPolicy, (namespace.clone(), policy));
+            }
+        }
     })
 }
 
-/// TrainingRuns; the pods of one that is over are let go.
+/// TrainingRuns; the pods of one that is over are let go, and the policy that started it is looked at again.
 pub fn runs(
     ctx: &Arc<Context>,
     namespace: Option<&str>,
@@ -65,6 +74,11 @@ pub fn runs(
             RunObject::Stub(..) => Some(BTreeSet::new()),
         };
         mention(&ctx.run_mentions, event, named);
+        if let Event::Apply(run) | Event::InitApply(run) | Event::Delete(run) = event
+            && let Some(run) = run.of_policy()
+        {
+            ctx.wake(OwnerKind::RetrainPolicy, (run.policy.namespace, run.policy.name));
+        }
         if let Event::Apply(run) | Event::InitApply(run) = event
             && run.needs_no_pods()
             && let Some(owner) = OwnerKey::of(run)
@@ -97,6 +111,21 @@ pub fn versions(
     })
 }
 
+/// RetrainPolicies.
+pub fn policies(
+    ctx: &Arc<Context>,
+    namespace: Option<&str>,
+    writer: Writer<PolicyObject>,
+) -> impl Stream<Item = watcher::Result<PolicyObject>> + Send + use<> {
+    let ctx = Arc::clone(ctx);
+    let api = api(&ctx.client, namespace);
+    main(api, writer, move |event| {
+        mention(&ctx.policy_mentions, event, |policy: &PolicyObject| {
+            policy.0.as_ref().ok().map(retrain::named)
+        });
+    })
+}
+
 /// Children of ModelDeployments: whose to look at again.
 pub fn of_models(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Place> + Send + use<> {
     let all: Vec<stream::BoxStream<'static, Place>> = vec![
@@ -119,10 +148,21 @@ pub fn of_runs(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item 
     stream::select_all(all)
 }
 
+/// Looks of RetrainPolicies: whose to look at again. Their runs are told of where runs are watched.
+pub fn of_policies(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Place> + Send + use<> {
+    let all: Vec<stream::BoxStream<'static, Place>> = vec![
+        children::<SlimJob>(ctx, namespace, OF_POLICIES, |c| &c.look_jobs, |_, _| true).boxed(),
+        children::<SlimRank>(ctx, namespace, OF_POLICIES, |c| &c.look_pods, |_, _| true).boxed(),
+    ];
+    stream::select_all(all)
+}
+
+/// Selects, beside [`labels::MANAGED_BY`], what policies have made.
+const OF_POLICIES: &str = ",serin.dev/retrain-uid";
 /// Selects, beside [`labels::MANAGED_BY`], what runs have made.
 const OF_RUNS: &str = ",serin.dev/run-uid";
 /// The opposite.
-const NOT_OF_RUNS: &str = ",!serin.dev/run-uid";
+const NOT_OF_RUNS: &str = ",!serin.dev/run-uid,!serin.dev/retrain-uid";
 
 /// The pods of a run that is over, with all their last words, are nobody's concern.
 fn needs_pods(ctx: &Context, owner: &OwnerKey) -> bool {

@@ -3,7 +3,7 @@
 //! places in the pod where a program finds things ([`places`]).
 //!
 //! No I/O. The operator trusts nothing of a result but its form; what it says is checked against the run
-//! (`serin-engine`, `training::envelope`).
+//! (`serin-engine`, `training::envelope` and `retrain::look`).
 
 pub mod manifest;
 pub mod places;
@@ -11,5 +11,7 @@ pub mod result;
 pub mod task;
 
 pub use manifest::{File, Manifest};
-pub use result::{Arm, EvaluationResult, Metric, Published, Report, ResultError, TrainingResult};
-pub use task::{Evaluate, Layout, Model, Object, Storage, Task, Train};
+pub use result::{
+    Arm, EvaluationResult, LookResult, Metric, Published, Report, ResultError, Seen, TrainingResult,
+};
+pub use task::{Evaluate, Layout, Look, Model, Object, Place, Storage, Task, Train};

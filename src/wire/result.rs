@@ -135,6 +135,44 @@ pub struct Report {
     pub digest: String,
 }
 
+/// What lay at some addresses.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LookResult {
+    /// [`LookResult::SCHEMA`].
+    pub schema: String,
+    /// UID of the policy.
+    pub policy_uid: String,
+    /// Number of the look.
+    pub number: i32,
+    /// What was seen, in the task's order.
+    pub objects: Vec<Seen>,
+}
+
+/// An object as it was.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Seen {
+    /// What it is called.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub digest: String,
+    /// How many.
+    pub bytes: u64,
+}
+
+impl LookResult {
+    /// Its one schema.
+    pub const SCHEMA: &'static str = "serin.dev/look-result/v1";
+
+    /// Reads one.
+    pub fn parse(text: &str) -> Result<Self, ResultError> {
+        let result: Self = read(text)?;
+        known(&result.schema, Self::SCHEMA)?;
+        Ok(result)
+    }
+}
+
 impl TrainingResult {
     /// Its one schema.
     pub const SCHEMA: &'static str = "serin.dev/training-result/v1";

@@ -15,6 +15,8 @@ pub enum Task {
     Train(Train),
     /// One evaluation.
     Evaluate(Evaluate),
+    /// One look at data.
+    Look(Look),
 }
 
 /// One attempt of a training. The pod's index comes from [`INDEX`].
@@ -69,6 +71,31 @@ pub struct Evaluate {
     /// Where the stores are.
     #[serde(default)]
     pub storage: Storage,
+}
+
+/// A look at what lies at some addresses now.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Look {
+    /// UID of the policy.
+    pub policy_uid: String,
+    /// Number of the look, from 1.
+    pub number: i32,
+    /// What to look at.
+    pub objects: Vec<Place>,
+    /// Where the stores are.
+    #[serde(default)]
+    pub storage: Storage,
+}
+
+/// An object named by address.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Place {
+    /// What it is called.
+    pub name: String,
+    /// As in [`Object::uri`].
+    pub uri: String,
 }
 
 /// An object named by content.

@@ -31,7 +31,7 @@ impl Cost {
                 "get"
                     if matches!(
                         call.resource.as_str(),
-                        "modeldeployments" | "trainingruns" | "httproutes"
+                        "modeldeployments" | "trainingruns" | "retrainpolicies" | "httproutes"
                     ) =>
                 {
                     cost.confirmations += 1;

@@ -44,12 +44,13 @@ struct Shared {
     news: watch::Sender<usize>,
 }
 
-fn kinds() -> [(&'static str, ApiResource); 10] {
+fn kinds() -> [(&'static str, ApiResource); 11] {
     let kind = |group, version, kind, plural| {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     };
     [
         ("ModelDeployment", kind("serin.dev", "v1alpha1", "ModelDeployment", "modeldeployments")),
+        ("RetrainPolicy", kind("serin.dev", "v1alpha1", "RetrainPolicy", "retrainpolicies")),
         ("TrainingRun", kind("serin.dev", "v1alpha1", "TrainingRun", "trainingruns")),
         ("ModelVersion", kind("serin.dev", "v1alpha1", "ModelVersion", "modelversions")),
         ("Job", kind("batch", "v1", "Job", "jobs")),

@@ -1,12 +1,16 @@
 //! TrainingRuns to start from: quick ones, so that a whole life takes seconds.
 
 use serde_json::{Value, json};
-use serin_api::{ModelVersion, TrainingRun};
+use serin_api::{ModelVersion, RetrainPolicy, TrainingRun};
 
 use crate::fixtures::digest;
 
 /// Name of the TrainingRun in most tests.
 pub const RUN: &str = "fit";
+/// Name of the RetrainPolicy in most tests.
+pub const POLICY: &str = "again";
+/// Where its data lies.
+pub const MOVING: &str = "s3://data/latest.csv";
 /// Image of the program that trains.
 pub const TRAINER: &str = "serin.dev/trainer:1";
 /// Image of the program that judges.
@@ -40,6 +44,26 @@ pub fn unjudged() -> TrainingRun {
             "parameters": {"rounds": "10"},
             "seed": "7",
             "output": {"uri": STORE},
+        },
+    }))
+    .unwrap()
+}
+
+/// A policy that trains `wine` on what lies at `s3://data/train.csv`, with these triggers and without any pauses.
+pub fn policy(triggers: &Value) -> RetrainPolicy {
+    let template = json!({
+        "model": "wine", "trainer": {"image": TRAINER, "command": ["fit"]}, "output": {"uri": STORE},
+    });
+    serde_json::from_value(json!({
+        "apiVersion": "serin.dev/v1alpha1",
+        "kind": "RetrainPolicy",
+        "metadata": {"name": POLICY},
+        "spec": {
+            "triggers": triggers,
+            "data": [{"name": "train", "uri": MOVING}],
+            "template": template,
+            "cooldownSeconds": 0,
+            "settleSeconds": 0,
         },
     }))
     .unwrap()

@@ -2,7 +2,8 @@
 
 use serin_api::conditions::{self, Type};
 use serin_api::{
-    AttemptEnd, Candidate, ModelDeployment, ModelVersion, Outcome, RunPhase, RunResult, TrainingRun, labels,
+    AttemptEnd, Candidate, ModelDeployment, ModelVersion, Outcome, RetrainPolicy, RunPhase, RunResult,
+    TrainingRun, labels,
 };
 
 use crate::history::Now;
@@ -16,6 +17,11 @@ impl Now {
     /// A TrainingRun.
     pub fn run(&self, name: &str) -> Option<TrainingRun> {
         serde_json::from_value(self.get("TrainingRun", name)?.clone()).ok()
+    }
+
+    /// A RetrainPolicy.
+    pub fn policy(&self, name: &str) -> Option<RetrainPolicy> {
+        serde_json::from_value(self.get("RetrainPolicy", name)?.clone()).ok()
     }
 
     /// A ModelVersion.

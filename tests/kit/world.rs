@@ -16,7 +16,7 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Pos
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use serin_api::{ModelDeployment, ModelVersion, TrainingRun};
+use serin_api::{ModelDeployment, ModelVersion, RetrainPolicy, TrainingRun};
 
 use crate::cluster::{Cluster, cluster, scratch};
 use crate::cost::Cost;
@@ -159,6 +159,7 @@ impl World {
         let resource = match wanted["kind"].as_str() {
             Some("TrainingRun") => ApiResource::erase::<TrainingRun>(&()),
             Some("ModelVersion") => ApiResource::erase::<ModelVersion>(&()),
+            Some("RetrainPolicy") => ApiResource::erase::<RetrainPolicy>(&()),
             _ => ApiResource::erase::<ModelDeployment>(&()),
         };
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
@@ -185,6 +186,11 @@ impl World {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// The RetrainPolicies.
+    pub fn policies(&self) -> Api<RetrainPolicy> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
     /// The Jobs.
     pub fn jobs(&self) -> Api<Job> {
         Api::namespaced(self.client.clone(), &self.namespace)
@@ -199,6 +205,13 @@ impl World {
     pub async fn train(&self, wanted: &TrainingRun) -> TrainingRun {
         let params = PatchParams::apply("user").force();
         let made = self.runs().patch(&wanted.name_any(), &params, &Patch::Apply(wanted)).await;
+        made.unwrap_or_else(|error| panic!("apply: {error}\n{}", story::tell(self)))
+    }
+
+    /// Applies a RetrainPolicy as a user would.
+    pub async fn retrain(&self, wanted: &RetrainPolicy) -> RetrainPolicy {
+        let params = PatchParams::apply("user").force();
+        let made = self.policies().patch(&wanted.name_any(), &params, &Patch::Apply(wanted)).await;
         made.unwrap_or_else(|error| panic!("apply: {error}\n{}", story::tell(self)))
     }
 

@@ -1,18 +1,22 @@
 {{/* Exactly the verbs that the operator uses; none on Secrets. The same as in deploy/operator.yaml, which a test compares. */}}
 {{- define "serin.rules" -}}
 - apiGroups: [serin.dev]
-  resources: [modeldeployments, trainingruns]
+  resources: [modeldeployments, retrainpolicies]
   verbs: [get, list, watch]
+# A policy starts runs, and never changes or deletes one.
+- apiGroups: [serin.dev]
+  resources: [trainingruns]
+  verbs: [get, list, watch, create]
 # A version is made by its run and belongs to nobody; it is never deleted.
 - apiGroups: [serin.dev]
   resources: [modelversions]
   verbs: [get, list, watch, create]
 - apiGroups: [serin.dev]
-  resources: [modeldeployments/status, trainingruns/status, modelversions/status]
+  resources: [modeldeployments/status, trainingruns/status, modelversions/status, retrainpolicies/status]
   verbs: [patch]
 # Only asked for where the OwnerReferencesPermissionEnforcement admission plugin is on (OpenShift).
 - apiGroups: [serin.dev]
-  resources: [modeldeployments/finalizers, trainingruns/finalizers]
+  resources: [modeldeployments/finalizers, trainingruns/finalizers, retrainpolicies/finalizers]
   verbs: [update]
 - apiGroups: [apps]
   resources: [deployments]

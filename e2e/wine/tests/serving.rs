@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::{Method, Request, http::HeaderName};
 use serde_json::Value;
 use serin_wine::{
+    data::Taste,
     load,
     model::{Model, digest, short},
     pool::{Outcome, Pool},
@@ -84,6 +85,8 @@ fn options(address: SocketAddr, report: &Path) -> load::Options {
         max_requests: Some(100),
         report: report.to_owned(),
         every_ms: 100,
+        wines: Taste::All,
+        labelled: false,
         seed: 1,
     }
 }
@@ -209,4 +212,28 @@ async fn load_tells_the_gateway_from_nobody() {
     let report = load::run(&few(address), std::future::pending()).await.unwrap();
     assert_eq!(report.by_digest["none"].transport["connect"], 5);
     assert_eq!(report.sent, 5);
+}
+
+/// Feedback: what would have been right comes with the question, and the server counts its mistakes.
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_counted_where_the_right_answer_is_known() {
+    let server = start(&shallow(), Duration::ZERO).await;
+    let pool = Pool::new(server.address);
+    for (body, code) in [
+        (format!(r#"{{"features":{},"good":true}}"#, row(11)), 200),
+        (format!(r#"{{"features":{},"good":false}}"#, row(11)), 200),
+        (format!(r#"{{"features":[{r},{r}],"good":[true,true]}}"#, r = row(11)), 200),
+        (format!(r#"{{"features":{}}}"#, row(11)), 200),
+        (format!(r#"{{"features":[{}],"good":[true,false]}}"#, row(11)), 400),
+    ] {
+        let outcome = ask(&pool, Method::POST, "/predict", &body, &DIGEST_HEADER).await;
+        assert_eq!(outcome.result, Ok(code), "{body}");
+    }
+    let text = get(server.address, "/metrics").await;
+    let counted = |series: &str| -> u64 {
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok()).unwrap()
+    };
+    assert_eq!(counted("wine_predictions_labelled_total"), 4);
+    // The same wine four times: once or thrice wrong, whatever the model says.
+    assert!([1, 3].contains(&counted("wine_predictions_wrong_total")), "{text}");
 }

@@ -13,7 +13,7 @@ use axum::http::Method;
 use kit::s3::{Fault, S3};
 use kit::{CREDENTIALS, Root, digest, eventually, files, noise, write};
 use serde_json::{Value, json};
-use serin_wire::{EvaluationResult, Layout, TrainingResult};
+use serin_wire::{EvaluationResult, Layout, LookResult, TrainingResult};
 
 /// A pod: its places, its task and its environment.
 struct Pod {
@@ -427,4 +427,42 @@ fn a_store_that_is_down_for_a_moment_does_not_end_a_training() {
     well(&output);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("500 Internal Server Error (InternalError); again in 1.0 s"), "{stderr}");
+}
+
+#[test]
+fn a_look_says_what_lies_at_its_addresses_and_leaves_nothing() {
+    let server = S3::start();
+    let model = noise(9_000_000, 3);
+    server.put("data/big.bin", model.clone());
+    server.put("data/none", "");
+    let mut pod = Pod::train(json!({}));
+    pod.task = json!({
+        "kind": "look", "policyUid": "cafe", "number": 7, "storage": {"endpoint": server.endpoint},
+        "objects": [
+            {"name": "big", "uri": "s3://data/big.bin"},
+            {"name": "none", "uri": "s3://data/none"},
+            {"name": "mine", "uri": "pvc://claim/folder/file.csv"},
+        ],
+    });
+    write(&pod.root.at("/mnt/claims/claim/folder/file.csv"), "a,b\n1,2\n");
+    let look = || pod.agent(&["look"]).output().unwrap();
+    well(&look());
+    let result = LookResult::parse(&pod.root.message()).unwrap();
+    assert_eq!((result.policy_uid.as_str(), result.number), ("cafe", 7));
+    let seen: Vec<_> = result.objects.iter().map(|o| (o.name.as_str(), o.digest.clone(), o.bytes)).collect();
+    let expected =
+        [("big", digest(&model), 9_000_000), ("none", digest(b""), 0), ("mine", digest(b"a,b\n1,2\n"), 8)];
+    assert_eq!(seen, expected);
+    assert!(files(&pod.root.at("/serin")).is_empty(), "{:?}", files(&pod.root.at("/serin")));
+
+    // The same once more, after it has changed.
+    write(&pod.root.at("/mnt/claims/claim/folder/file.csv"), "a,b\n1,3\n");
+    well(&look());
+    let again = LookResult::parse(&pod.root.message()).unwrap();
+    assert_eq!(again.objects[0], result.objects[0]);
+    assert_ne!(again.objects[2].digest, result.objects[2].digest);
+
+    fs::remove_file(pod.root.at("/mnt/claims/claim/folder/file.csv")).unwrap();
+    assert_eq!(code(&look()), 50);
+    assert!(pod.root.message().contains("spec.data[mine]"), "{}", pod.root.message());
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds");
 /// A chart cannot read outside of itself, and not everything that fetches one follows links.
 const COPIED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/serin/files/crds");
-const KINDS: [&str; 3] = ["ModelDeployment", "ModelVersion", "TrainingRun"];
+const KINDS: [&str; 4] = ["ModelDeployment", "ModelVersion", "RetrainPolicy", "TrainingRun"];
 
 fn crd(kind: &str) -> Value {
     let all = serin_api::crd_files().unwrap().into_iter();
@@ -77,7 +77,7 @@ fn they_are_small_enough_for_client_side_apply() {
 
 #[test]
 fn printer_columns_tell_the_story() {
-    let expected: [&[&str]; 3] = [
+    let expected: [&[&str]; 4] = [
         &[
             "Stable",
             "Candidate",
@@ -91,6 +91,7 @@ fn printer_columns_tell_the_story() {
             "Rejected",
         ],
         &["Model", "Origin", "Level", "Evaluated", "Revoked", "Serving", "Age", "Digest", "Run"],
+        &["Model", "Deployment", "Phase", "Runs", "Run", "Reason", "Age"],
         &["Model", "Phase", "Attempt", "Version", "Reason", "Age"],
     ];
     for (kind, expected) in KINDS.iter().zip(expected) {
@@ -214,6 +215,9 @@ fn the_bounds_that_protect_somebody() {
         ("ModelDeployment", "/rollout/analysis/intervalSeconds", "minimum", Value::from(1)),
         ("ModelDeployment", "/rollout/analysis/falseRollbackBudgetPermille", "maximum", Value::from(100)),
         ("ModelDeployment", "/rollout/progressDeadlineSeconds", "minimum", Value::from(10)),
+        ("ModelDeployment", "/rollout/deadlines/unschedulableSeconds", "maximum", Value::from(604_800)),
+        ("ModelDeployment", "/rollout/deadlines/imagePullSeconds", "minimum", Value::from(10)),
+        ("ModelDeployment", "/rollout/deadlines/crashLoopRestarts", "minimum", Value::from(1)),
         ("ModelDeployment", "/traffic/gateway/parentRefs", "maxItems", Value::from(4)),
         ("ModelDeployment", "/availability/drainSeconds", "maximum", Value::from(3600)),
         ("TrainingRun", "/source/commit", "pattern", Value::from("^[0-9a-f]{40}$")),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use serin_api::{ModelDeployment, ModelVersion, TrainingRun, validate};
+use serin_api::{ModelDeployment, ModelVersion, RetrainPolicy, TrainingRun, validate};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -72,6 +72,10 @@ fn check(place: &str, yaml: &str) -> usize {
             Some("ModelVersion") => {
                 let (typed, whole) = read::<ModelVersion>(place, &written);
                 (whole, validate::model_version(&name, &typed.spec))
+            }
+            Some("RetrainPolicy") => {
+                let (typed, whole) = read::<RetrainPolicy>(place, &written);
+                (whole, validate::retrain_policy(&name, &typed.spec))
             }
             Some("TrainingRun") => {
                 let (typed, whole) = read::<TrainingRun>(place, &written);

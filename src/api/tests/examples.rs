@@ -5,8 +5,8 @@ mod support;
 
 use serde_json::{Value, json};
 use serin_api::{
-    Launcher, Level, ModelDeployment, ModelVersion, Origin, Retention, Retries, Rollout, Traffic,
-    TrainingRun, WhenNoChampion, validate,
+    Launcher, Level, ModelDeployment, ModelVersion, Origin, Retention, RetrainPolicy, Retries, Rollout,
+    Traffic, TrainingRun, WhenNoChampion, validate,
 };
 
 #[test]
@@ -54,10 +54,13 @@ fn a_field_of_a_later_version_is_no_obstacle() {
 }
 
 #[test]
-fn the_full_run_and_version_lose_nothing() {
+fn the_full_run_policy_and_version_lose_nothing() {
     let written = support::full_of("TrainingRun");
     let run: TrainingRun = support::read(written.clone());
     assert_eq!(serde_json::to_value(&run).unwrap(), written);
+    let written = support::full_of("RetrainPolicy");
+    let policy: RetrainPolicy = support::read(written.clone());
+    assert_eq!(serde_json::to_value(&policy).unwrap(), written);
     let written = support::full_of("ModelVersion");
     let version: ModelVersion = support::read(written.clone());
     assert_eq!(serde_json::to_value(&version).unwrap(), written);

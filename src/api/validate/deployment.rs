@@ -121,6 +121,10 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
     }
     let analysis = &spec.rollout.analysis;
     range("rollout.progressDeadlineSeconds", spec.rollout.progress_deadline_seconds, 10, 86400)?;
+    let deadlines = &spec.rollout.deadlines;
+    range("rollout.deadlines.unschedulableSeconds", deadlines.unschedulable_seconds, 10, 604_800)?;
+    range("rollout.deadlines.imagePullSeconds", deadlines.image_pull_seconds, 10, 86400)?;
+    range("rollout.deadlines.crashLoopRestarts", deadlines.crash_loop_restarts, 1, 100)?;
     range("rollout.analysis.intervalSeconds", analysis.interval_seconds, 1, 300)?;
     range("rollout.analysis.horizonSeconds", analysis.horizon_seconds, 10, 86400)?;
     range("rollout.analysis.noDataTimeoutSeconds", analysis.no_data_timeout_seconds, 10, 86400)?;

@@ -76,7 +76,7 @@ fn apart(failures: &Failures) -> Result<(), String> {
     counter(other)
 }
 
-fn counter(c: &Counter) -> Result<(), String> {
+pub(super) fn counter(c: &Counter) -> Result<(), String> {
     series(&c.series)?;
     except(&c.except)
 }

@@ -4,6 +4,7 @@
 //!
 //! - `deployment`: ModelDeployment
 //! - `training`: TrainingRun; `evaluation`: how its model is judged
+//! - `retrain`: RetrainPolicy
 //! - `version`: ModelVersion
 //! - `common`: rules that several of them have
 
@@ -11,10 +12,12 @@ mod common;
 mod deployment;
 mod evaluation;
 mod metric;
+mod retrain;
 mod training;
 mod version;
 
 pub(crate) use common::dns_label;
 pub use deployment::{name, spec};
+pub use retrain::retrain_policy;
 pub use training::training_run;
 pub use version::model_version;

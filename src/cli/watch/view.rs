@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serin_api::{Candidate, ModelDeployment, ModelDeploymentStatus, Outcome, Phase, Step, TrafficMode};
-use serin_engine::paint::{Tone, clean};
+use serin_engine::{
+    decide::{Deadline, Limit, deadline},
+    paint::{Tone, clean},
+};
 
 use crate::facts;
 
@@ -221,9 +224,13 @@ fn step(
         return "takes over as soon as its pods can".to_owned();
     }
     if c.phase == Phase::Starting {
-        let left = left(c.started_at, rollout.progress_deadline_seconds, now);
-        return left
-            .map_or_else(|| "its time to start is over".to_owned(), |left| format!("{left} left to start"));
+        let Deadline { at, limit } = deadline(rollout, c);
+        let Some(left) = left(at, 0, now) else { return "its time to start is over".to_owned() };
+        return match limit {
+            Limit::Progress => format!("{left} left to start"),
+            Limit::Unschedulable => format!("waits for a node, {left} left"),
+            Limit::ImagePull => format!("waits for its image, {left} left"),
+        };
     }
     let present = usize::try_from(c.step_index - 1).ok().and_then(|i| steps(status).get(i));
     let step = clean(&c.step);
@@ -312,6 +319,8 @@ pub fn tone(outcome: Outcome) -> Tone {
 
 #[cfg(test)]
 mod tests {
+    use serin_api::{Waiting, WaitingReason};
+
     use super::*;
     use crate::fixtures::{self, now};
 
@@ -352,6 +361,13 @@ mod tests {
         candidate.phase = Phase::Starting;
         candidate.started_at = now();
         assert_eq!(screen(&model, later(90)).step, "8m30s left to start");
+        let mut waits = |reason| {
+            let candidate = model.status.as_mut().unwrap().candidate.as_mut().unwrap();
+            candidate.waiting = Some(Waiting { reason, since: later(60) });
+            screen(&model, later(90)).step
+        };
+        assert_eq!(waits(WaitingReason::Unschedulable), "waits for a node, 9m30s left");
+        assert_eq!(waits(WaitingReason::ImagePull), "waits for its image, 90s left");
     }
 
     #[test]

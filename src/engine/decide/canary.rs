@@ -7,7 +7,7 @@ use serin_api::{
 };
 use serin_judge::State;
 
-use super::{Draft, channel, retreat, start};
+use super::{Draft, channel, retreat, start, waiting};
 use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
@@ -243,7 +243,7 @@ fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allow
 pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], n: i32) {
     let Some(next) = step(steps, n).copied() else { return };
     let low = ramp::pods_for(d.mode, next.weight, d.replicas);
-    let found = d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low)).cloned();
+    d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low));
     d.look_again_at_next_tick();
     let available = d.world().available(&c.revision);
     if available < low || available > d.surplus(low) {
@@ -251,8 +251,8 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
         if let Some(present) = step(steps, c.step_index) {
             d.assert_step(stable, c, present.weight);
         }
-        let (reason, why) = match found.and_then(|f| f.trouble) {
-            Some(trouble) => start::waiting(c, Some(&trouble), Reason::ScalingCandidate),
+        let (reason, why) = match waiting::words(d, &c.revision) {
+            Some(words) => (words.reason, words.to_string()),
             None => (Reason::ScalingCandidate, "they start".to_owned()),
         };
         return d.report(reason, format!("{}: adding pods for {} %: {why}", c.version, next.weight));
@@ -314,8 +314,7 @@ fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
     d.back_to_start();
     d.note(true, Reason::CandidateUnavailable, "Weight0", message);
-    let (reason, message) = start::waiting(c, None, Reason::CandidateStarting);
-    d.report(reason, message);
+    d.report(Reason::CandidateStarting, waiting::starts(c));
 }
 
 /// All traffic to the pods that were tested. They become the stable version where they stand.

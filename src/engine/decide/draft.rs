@@ -8,12 +8,12 @@ use serin_api::{
     Trial, Verdict, WeightRecord, conditions,
 };
 
-use super::{Input, channel, hand};
+use super::{Input, channel, hand, waiting};
 use crate::{
     plan::{Entry, Journal, Note, Plan, Weights, Write},
     report,
     revision::Revision,
-    world::{ObservedBudget, ObservedDeployment, PodTrouble, World},
+    world::{ObservedBudget, ObservedDeployment, World},
 };
 
 /// Number of outcomes kept.
@@ -31,6 +31,8 @@ pub(super) struct Draft<'a> {
     pub(super) writes: Vec<Write>,
     pub(super) notes: Vec<Note>,
     pub(super) headline: Option<(Reason, String)>,
+    /// Whether the headline is about something that nothing but a change from outside will end.
+    stuck: bool,
     pub(super) recheck: Option<Duration>,
     pub(super) decisive: bool,
 }
@@ -46,6 +48,7 @@ impl<'a> Draft<'a> {
             writes: Vec::new(),
             notes: Vec::new(),
             headline: None,
+            stuck: false,
             recheck: None,
             decisive: false,
         }
@@ -71,6 +74,17 @@ impl<'a> Draft<'a> {
     /// each look.
     pub(super) fn report(&mut self, reason: Reason, message: impl Into<String>) {
         self.headline = Some((reason, message.into()));
+        self.stuck = false;
+    }
+
+    /// The same where it goes on only if something changes outside: an Event says so, once.
+    pub(super) fn report_stuck(&mut self, reason: Reason, message: String) {
+        let said = conditions::get(&self.input.status.conditions, conditions::Type::Stalled);
+        if said.is_none_or(|s| s.status != "True" || s.reason != reason.as_str()) {
+            self.note(true, reason, "Stuck", message.clone());
+        }
+        self.report(reason, message);
+        self.stuck = true;
     }
 
     /// An Event to come. The recorder takes two of the same action for one and repeats the first one's words, hence
@@ -161,7 +175,7 @@ impl<'a> Draft<'a> {
             }
         };
         if let Some((reason, message)) = headline {
-            report::headline(&mut self.status, self.input, reason, &message);
+            report::headline(&mut self.status, self.input, reason, &message, self.stuck);
         }
     }
 
@@ -394,24 +408,6 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether the stable version has nothing available and says itself that it will not have it soon. A drained node
-    /// is not enough for this.
-    pub(super) fn is_broken(&self, stable: &Stable) -> bool {
-        let trouble = self.world().of(&stable.revision).and_then(|d| d.trouble.as_ref());
-        self.world().available(&stable.revision) == 0
-            && matches!(trouble, Some(PodTrouble::CrashLoop { .. } | PodTrouble::ImagePull { .. }))
-    }
-
-    /// How long the stable version, which has nothing available, may still take to come back while this candidate waits
-    /// for it.
-    pub(super) fn patience(&self, c: &Candidate) -> Duration {
-        let ready = conditions::get(&self.input.status.conditions, conditions::Type::Ready);
-        let gone = ready
-            .filter(|r| r.status == "False")
-            .and_then(|r| conditions::from_time(&r.last_transition_time));
-        super::start::deadline(self, gone.map_or(self.now(), |since| since.max(c.started_at)))
-    }
-
     /// The candidate starts over, without traffic.
     pub(super) fn back_to_start(&mut self) {
         let now = self.now();
@@ -429,7 +425,7 @@ impl<'a> Draft<'a> {
                 candidate.weights.push(WeightRecord { weight: 0, at: now });
             }
             candidate.skipped_step = None;
-            candidate.started_at = now;
+            waiting::begin_anew(candidate, now);
         }
     }
 

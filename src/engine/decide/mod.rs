@@ -4,6 +4,7 @@
 //! - `start`: a candidate appears and becomes available, without traffic
 //! - `canary`: it has traffic and is judged; steps, promotion
 //! - `recreate`: it comes in the place of the stable version's pods
+//! - `waiting`: what keeps its pods from starting, and how long that is borne
 //! - `retreat`: its traffic is taken away
 //! - `target`: what the spec asks for; `channel`: where it leaves that to us
 //! - `draft`: the plan in the making that they all write on
@@ -21,6 +22,7 @@ mod retreat;
 mod start;
 mod steady;
 mod target;
+mod waiting;
 
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use serin_api::{
 };
 
 pub use hand::Orders;
+pub use waiting::{Deadline, Limit, deadline};
 
 use crate::{
     measure::{self, Measurement, Reading},

@@ -54,7 +54,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if has_left || found.is_some() {
         d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas);
     }
-    start::not_yet(d, stable, c, found.and_then(|found| found.trouble.as_ref()));
+    start::not_yet(d, stable, c);
 }
 
 /// It has as many pods as there are of the stable version.

@@ -4,7 +4,7 @@
 use serin_api::{Candidate, Outcome, Phase, Reason, Retreat, Stable, Verdict};
 
 use super::{Draft, channel, recreate, start, steady};
-use crate::{plan::Weights, revision::Revision};
+use crate::{plan::Weights, revision::Revision, world::Crashed};
 
 /// Decides on the way back. Only the status is written; the weight follows in the next pass.
 pub(super) fn begin(
@@ -19,6 +19,7 @@ pub(super) fn begin(
     let headline = going_back(stable, c, &message);
     if let Some(candidate) = &mut d.status.candidate {
         candidate.phase = Phase::Retreating;
+        candidate.waiting = None;
         candidate.retreat = Some(Retreat { reason: reason.as_str().to_owned(), message, reject });
     }
     if reject {
@@ -32,7 +33,7 @@ pub(super) fn begin(
 
 /// What crashes again and again goes back, whatever else is known. `true`: it does.
 pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
-    let Some((restarts, message)) = d.world().crashes(&c.revision) else { return false };
+    let Some(Crashed { restarts, message }) = d.crash_loop(&c.revision) else { return false };
     let message = format!("its container crashed {restarts} times: {message}");
     begin(d, stable, c, Reason::CrashLoop, message, true);
     true

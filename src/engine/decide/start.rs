@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Duration as Span, Utc};
+use chrono::Duration as Span;
 use serin_api::{Candidate, Outcome, Phase, Reason, Resolved, Slot, Stable, TakesOver, Verdict};
 
-use super::{Draft, canary, recreate, retreat};
+use super::{
+    Draft, canary, recreate, retreat,
+    waiting::{self, Delay},
+};
 use crate::{
     measure::Reading,
     plan::{Entry, Journal, Weights},
     ramp,
     report::{self, Unread},
     revision::Revision,
-    world::PodTrouble,
+    world::Crashed,
 };
 
 /// Starts trying `target`.
@@ -46,6 +49,8 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         step: format!("0/{}", steps.as_ref().map_or_else(|| "?".to_owned(), |s| s.len().to_string())),
         step_index: 0,
         started_at: d.now(),
+        waiting: None,
+        waited_seconds: 0,
         since: None,
         analysis_from: None,
         weights: Vec::new(),
@@ -95,8 +100,7 @@ pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Stable };
     d.weights(Weights::to(c.slot, 100), journal);
     let Some(found) = found else {
-        let (reason, message) = waiting(c, None, Reason::FirstDeployment);
-        return d.report(reason, message);
+        return d.report(Reason::FirstDeployment, waiting::starts(c));
     };
     if found.available >= 1 || d.replicas == 0 {
         d.decisive = true;
@@ -104,14 +108,15 @@ pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
         d.note(false, Reason::Complete, "Deployed", format!("{} serves", c.version));
         return;
     }
-    let (reason, message) = waiting(c, found.trouble.as_ref(), Reason::FirstDeployment);
-    let left = deadline(d, c.started_at);
-    if left.is_zero() {
+    let c = waiting::follow(d, c);
+    let delay = Delay::of(d, &c, Reason::FirstDeployment);
+    if delay.left.is_zero() || delay.reason == Reason::CrashLoop {
         // Nothing to go back to: it is kept, and so is the wish. The next spec takes over at once.
-        return d.report(Reason::ProgressDeadlineExceeded, message);
+        let (reason, message) = delay.stuck(d);
+        return d.report_stuck(reason, message);
     }
-    d.look_again(left);
-    d.report(reason, message);
+    d.look_again(delay.left);
+    d.report(delay.reason, delay.headline());
 }
 
 /// A candidate beside a stable version, on its way to its first weight.
@@ -150,12 +155,12 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let found = d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low)).cloned();
     let Some(found) = found else {
         d.all_to(stable);
-        let (reason, message) = waiting(c, None, Reason::CandidateStarting);
-        return d.report(reason, message);
+        return d.report(Reason::CandidateStarting, waiting::starts(c));
     };
     if found.available < low {
-        return not_yet(d, stable, c, found.trouble.as_ref());
+        return not_yet(d, stable, c);
     }
+    waiting::over(d);
     if !stable_is_there {
         return nothing_to_compare_with(d, stable, c);
     }
@@ -164,7 +169,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 
 /// What crashes before it had any traffic never gets any. `true`: it crashed.
 pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
-    let Some((restarts, message)) = d.world().crashes(&c.revision) else { return false };
+    let Some(Crashed { restarts, message }) = d.crash_loop(&c.revision) else { return false };
     let traffic =
         if c.weights.iter().any(|w| w.weight > 0) { "lost its traffic" } else { "never had traffic" };
     let message = format!("its container crashed {restarts} times and {traffic}: {message}");
@@ -191,29 +196,28 @@ fn served_before(d: &Draft<'_>, revision: &str) -> bool {
 }
 
 /// Not available (any more): it has its time, and is given up after it.
-pub(super) fn not_yet(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, trouble: Option<&PodTrouble>) {
-    let (reason, message) = waiting(c, trouble, Reason::CandidateStarting);
-    let mut left = deadline(d, c.started_at);
+pub(super) fn not_yet(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     // It was available and only waited for Prometheus: what it lacks now it lacks since now (a drained node, more pods
     // asked for), and its time begins again.
     if d.status.verdict == Some(Verdict::ProviderError) {
         d.status.verdict = None;
         restart_clock(d);
-        left = deadline(d, d.now());
     }
-    if left.is_zero() {
-        let seconds = d.input.spec.rollout.progress_deadline_seconds;
-        let why = if reason == Reason::CandidateStarting { Reason::ProgressDeadlineExceeded } else { reason };
-        return reject(d, stable, c, why, format!("not available within {seconds} s: {message}"));
+    let c = &waiting::follow(d, c);
+    let delay = Delay::of(d, c, Reason::CandidateStarting);
+    if delay.left.is_zero() {
+        let (reason, message) = delay.given_up(d);
+        return reject(d, stable, c, reason, message);
     }
-    d.look_again(left);
+    d.look_again(delay.left);
     d.all_to(stable);
-    d.report(reason, message);
+    d.report(delay.reason, delay.headline());
 }
 
 /// Scaled to zero before its verdict: nothing is decided while nothing can be seen.
 pub(super) fn asleep(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.ensure(&c.revision, &c.spec, c.slot, 0, 0);
+    waiting::over(d);
     if d.all_to(stable) && c.phase != Phase::Starting {
         d.decisive = true;
         d.back_to_start();
@@ -232,8 +236,7 @@ pub(super) fn wake(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
     }
     d.all_to(stable);
     restart_clock(d);
-    let (reason, message) = waiting(c, None, Reason::CandidateStarting);
-    d.report(reason, message);
+    d.report(Reason::CandidateStarting, waiting::starts(c));
     d.look_again(Duration::from_millis(50));
     true
 }
@@ -244,7 +247,7 @@ const WAKING_SECONDS: i64 = 5;
 fn restart_clock(d: &mut Draft<'_>) {
     let now = d.now();
     if let Some(candidate) = &mut d.status.candidate {
-        candidate.started_at = now;
+        waiting::begin_anew(candidate, now);
     }
 }
 
@@ -367,29 +370,4 @@ fn reject(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, mes
     if let Some(failed) = d.status.last_failed.clone() {
         super::steady::keep_rejected(d, stable, &failed);
     }
-}
-
-pub(super) fn waiting(c: &Candidate, trouble: Option<&PodTrouble>, otherwise: Reason) -> (Reason, String) {
-    match trouble {
-        Some(PodTrouble::CrashLoop { restarts, message }) => {
-            (Reason::CrashLoop, format!("{}: the container crashed {restarts} times: {message}", c.version))
-        }
-        Some(PodTrouble::Model { message }) => {
-            (Reason::ModelNotFetched, format!("{}: the model is not there: {message}", c.version))
-        }
-        Some(PodTrouble::ImagePull { message }) => {
-            let todo = "check server.image, server.imagePullSecrets and the registry";
-            (Reason::ImagePull, format!("{}: the image cannot be pulled: {message}; {todo}", c.version))
-        }
-        Some(PodTrouble::Unschedulable { message }) => {
-            let todo = "add or free nodes, or ask for less in server.resources";
-            (Reason::Unschedulable, format!("{}: no node takes its pods: {message}; {todo}", c.version))
-        }
-        None => (otherwise, format!("{} starts; no pod is available yet", c.version)),
-    }
-}
-
-pub(super) fn deadline(d: &Draft<'_>, since: DateTime<Utc>) -> Duration {
-    let end = since + Span::seconds(i64::from(d.input.spec.rollout.progress_deadline_seconds));
-    (end - d.now()).to_std().unwrap_or(Duration::ZERO)
 }

@@ -1,4 +1,4 @@
-//! Jobs of runs: whether one is over, and how it ended.
+//! Jobs of runs, and of looks at data: whether one is over, and how it ended.
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -7,7 +7,7 @@ use serin_api::{conditions::from_time, labels};
 use serin_engine::training::{Child as Purpose, JobEnd, ObservedJob};
 
 use super::{Child, Ident, label, number};
-use crate::owner::OwnerKind;
+use crate::owner::{OwnerKey, OwnerKind};
 
 /// A Job.
 #[derive(kube::Resource, Serialize, Deserialize, Clone, Debug)]
@@ -57,6 +57,7 @@ pub struct SlimJobCondition {
 pub struct JobView {
     pub ident: Ident,
     purpose: Option<Purpose>,
+    look: Option<i32>,
     run_hash: Option<String>,
     created_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
@@ -87,11 +88,22 @@ impl JobView {
     }
 }
 
+impl JobView {
+    /// Number of a look at data, and how it ended; `None` for any other Job.
+    pub fn look(&self) -> Option<(i32, Option<&JobEnd>)> {
+        Some((self.look?, self.end.as_ref()))
+    }
+}
+
 impl Child for SlimJob {
     const OWNER: OwnerKind = OwnerKind::TrainingRun;
     type View = JobView;
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
+    }
+    fn owner(&self) -> Option<OwnerKey> {
+        let of = |kind| OwnerKey::by_reference(kind, &self.metadata);
+        of(Self::OWNER).or_else(|| of(OwnerKind::RetrainPolicy))
     }
     fn ident(view: &JobView) -> &Ident {
         &view.ident
@@ -104,6 +116,7 @@ impl Child for SlimJob {
         JobView {
             ident,
             purpose,
+            look: number(label(meta, labels::RETRAIN_NUMBER)),
             run_hash: meta.annotations.as_ref().and_then(|a| a.get(labels::RUN_HASH)).cloned(),
             created_at: time(meta.creation_timestamp.as_ref()).unwrap_or_default(),
             started_at: time(self.status.start_time.as_ref()),

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize};
 use serin_api::labels;
-use serin_engine::PodTrouble;
+use serin_engine::{Crashed, PodTrouble};
 
 use super::{Child, Ident, clean, label};
 use crate::owner::{OwnerKey, OwnerKind};
@@ -87,10 +87,8 @@ pub struct PodView {
     /// When its server's container started, in milliseconds since the epoch.
     pub started_ms: Option<i64>,
     pub trouble: Option<PodTrouble>,
+    pub crashed: Option<Crashed>,
 }
-
-/// Restarts after which a container that waits to be started again counts as crash-looping.
-const CRASHES: i32 = 3;
 
 impl Child for SlimPod {
     const OWNER: OwnerKind = OwnerKind::ModelDeployment;
@@ -121,23 +119,28 @@ impl Child for SlimPod {
                 .and_then(|r| r.started_at.as_ref())
                 .map(|t| t.0.as_millisecond()),
             trouble: trouble(&self.status),
+            crashed: crashed(&self.status),
         }
     }
 }
 
+/// The containers that wait for something, and for what.
+fn waiting(status: &SlimPodStatus) -> impl Iterator<Item = (&SlimContainer, &SlimWaiting)> {
+    let all = status.init_container_statuses.iter().chain(&status.container_statuses);
+    all.filter_map(|c| Some((c, c.state.waiting.as_ref()?)))
+}
+
+fn crashed(status: &SlimPodStatus) -> Option<Crashed> {
+    let crashed = waiting(status).filter(|(_, waiting)| waiting.reason == "CrashLoopBackOff");
+    let (worst, _) = crashed.max_by_key(|(c, _)| c.restart_count)?;
+    Some(Crashed { restarts: worst.restart_count, message: last_words(worst) })
+}
+
 fn trouble(status: &SlimPodStatus) -> Option<PodTrouble> {
-    for c in status.init_container_statuses.iter().chain(&status.container_statuses) {
-        let Some(waiting) = &c.state.waiting else { continue };
-        match waiting.reason.as_str() {
-            "CrashLoopBackOff" if c.restart_count >= CRASHES => {
-                return Some(PodTrouble::CrashLoop { restarts: c.restart_count, message: last_words(c) });
-            }
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-                let message = waiting.message.clone().unwrap_or_else(|| waiting.reason.clone());
-                return Some(PodTrouble::ImagePull { message: clean(&message) });
-            }
-            _ => {}
-        }
+    let no_image = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
+    if let Some((_, waiting)) = waiting(status).find(|(_, w)| no_image.contains(&w.reason.as_str())) {
+        let message = waiting.message.clone().unwrap_or_else(|| waiting.reason.clone());
+        return Some(PodTrouble::ImagePull { message: clean(&message) });
     }
     if let Some(fetch) = status.init_container_statuses.iter().find(|c| c.name == "fetch-model") {
         // A retry that worked ends with code 0; until then the last failure is what there is to say.
@@ -164,5 +167,51 @@ fn last_words(c: &SlimContainer) -> String {
     match last_line {
         Some(line) => format!("container {} exited with {}: {line}", c.name, end.exit_code),
         None => format!("container {} exited with {}", c.name, end.exit_code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn view(status: &Value) -> (Option<PodTrouble>, Option<Crashed>) {
+        let status: SlimPodStatus = serde_json::from_value(status.clone()).unwrap();
+        (trouble(&status), crashed(&status))
+    }
+
+    #[test]
+    fn crashes_are_counted_and_told_apart_from_the_rest() {
+        let crash = |name: &str, restarts: i32| {
+            json!({
+                "name": name, "restartCount": restarts, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": {"exitCode": 3, "message": "first\nlast\n"}},
+            })
+        };
+        let (trouble, crashed) = view(&json!({"initContainerStatuses": [crash("fetch-model", 1)]}));
+        assert_eq!(trouble, Some(PodTrouble::Model { message: "first last".to_owned() }));
+        let message = "container fetch-model exited with 3: last".to_owned();
+        assert_eq!(crashed, Some(Crashed { restarts: 1, message }));
+        let both = json!({"containerStatuses": [crash("server", 2), crash("proxy", 5)]});
+        assert_eq!(view(&both).1.map(|crashed| crashed.restarts), Some(5));
+        let runs =
+            json!({"containerStatuses": [{"name": "server", "restartCount": 9, "state": {"running": {}}}]});
+        assert_eq!(view(&runs), (None, None));
+    }
+
+    #[test]
+    fn an_image_says_more_than_a_node() {
+        let image = |reason: &str| json!({"name": "server", "state": {"waiting": {"reason": reason}}});
+        for reason in ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"] {
+            let (trouble, _) = view(&json!({"containerStatuses": [image(reason)]}));
+            assert_eq!(trouble, Some(PodTrouble::ImagePull { message: reason.to_owned() }));
+        }
+        // A large image that is being pulled.
+        assert_eq!(view(&json!({"containerStatuses": [image("ContainerCreating")]})), (None, None));
+        let node = json!({"conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"},
+        ]});
+        assert_eq!(view(&node).0, Some(PodTrouble::Unschedulable { message: "0/3 nodes".to_owned() }));
     }
 }

@@ -1,9 +1,10 @@
-//! Pods of runs: what each waits for, how its program ended, and its last word.
+//! Pods of runs, and of looks at data: what each waits for, how its program ended, and its last word.
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize};
 use serin_api::{conditions::from_time, labels};
+use serin_engine::retrain::look::LOOK;
 use serin_engine::training::{
     ContainerEnd, ObservedPod, PodPhase, Wait,
     objects::{EVALUATE, PREPARE, TRAIN},
@@ -149,11 +150,15 @@ impl Child for SlimRank {
         &view.ident
     }
     fn owner(&self) -> Option<OwnerKey> {
+        let (kind, name, uid) = match label(&self.metadata, labels::RETRAIN_UID) {
+            None => (Self::OWNER, labels::RUN, labels::RUN_UID),
+            Some(_) => (OwnerKind::RetrainPolicy, labels::RETRAIN, labels::RETRAIN_UID),
+        };
         Some(OwnerKey {
-            kind: Self::OWNER,
+            kind,
             namespace: self.metadata.namespace.clone()?,
-            name: label(&self.metadata, labels::RUN)?.to_owned(),
-            uid: label(&self.metadata, labels::RUN_UID)?.to_owned(),
+            name: label(&self.metadata, name)?.to_owned(),
+            uid: label(&self.metadata, uid)?.to_owned(),
         })
     }
     fn view(&self, mut ident: Ident) -> RankView {
@@ -162,7 +167,8 @@ impl Child for SlimRank {
         let (meta, status) = (&self.metadata, &self.status);
         let job =
             meta.owner_references.iter().flatten().find(|o| o.kind == "Job" && o.controller == Some(true));
-        let program = status.container_statuses.iter().find(|c| c.name == TRAIN || c.name == EVALUATE);
+        let program =
+            status.container_statuses.iter().find(|c| [TRAIN, EVALUATE, LOOK].contains(&c.name.as_str()));
         let prepare = status.init_container_statuses.iter().find(|c| c.name == PREPARE);
         let phase = phase(&status.phase);
         let disrupted =

@@ -9,6 +9,7 @@ fn series(labels: &[(&str, &str)], values: &[(f64, &str)]) -> RawSeries {
     RawSeries {
         metric: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         values: values.iter().map(|(t, v)| (*t, (*v).to_owned())).collect(),
+        value: None,
         histograms: Vec::new(),
     }
 }
@@ -111,7 +112,7 @@ fn scrape(text: &str, pod: &str) -> Vec<RawSeries> {
         }
         metric.insert("__name__".to_owned(), name.to_owned());
         metric.insert("pod".to_owned(), pod.to_owned());
-        Some(RawSeries { metric, values: vec![(1.0, value.to_owned())], histograms: Vec::new() })
+        Some(RawSeries { metric, values: vec![(1.0, value.to_owned())], value: None, histograms: Vec::new() })
     };
     text.lines().filter(|text| !text.starts_with('#')).filter_map(line).collect()
 }

@@ -7,11 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Resource, core::DeserializeGuard};
 use serde::{Deserialize, Deserializer};
-use serin_api::TrainingRun;
-use serin_engine::training::decide::MANAGER;
+use serin_api::{TrainingRun, conditions::from_time, labels};
+use serin_engine::{
+    retrain::{ObservedRun, RunEnd},
+    training::decide::MANAGER,
+};
 
 use crate::{
-    owner::{Main, OwnerKind},
+    owner::{Main, OwnerKey, OwnerKind},
     versions::identity,
 };
 
@@ -20,8 +23,46 @@ use crate::{
 pub enum RunObject {
     /// It goes on.
     Live(Arc<TrainingRun>),
-    /// Anything else; of the metadata only the identity is kept.
-    Stub(Box<ObjectMeta>, Stub),
+    /// Anything else; of the metadata only the identity is kept, and what its policy has to know.
+    Stub(Box<ObjectMeta>, Stub, Option<Box<OfPolicy>>),
+}
+
+/// A run that a RetrainPolicy started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfPolicy {
+    /// Its policy.
+    pub policy: OwnerKey,
+    /// Resource version of the run; 0 if it is no number.
+    pub version: u64,
+    pub run: ObservedRun,
+}
+
+impl OfPolicy {
+    fn of(run: &TrainingRun) -> Option<Self> {
+        let meta = &run.metadata;
+        let policy = OwnerKey::by_reference(OwnerKind::RetrainPolicy, meta)?;
+        let label = |key: &str| meta.labels.as_ref()?.get(key).cloned();
+        let completion = run.status.as_ref().and_then(|s| s.completion.as_ref());
+        let version = run.status.as_ref().and_then(|s| s.model_version.clone());
+        Some(Self {
+            policy,
+            version: meta.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
+            run: ObservedRun {
+                name: meta.name.clone()?,
+                uid: meta.uid.clone()?,
+                number: label(labels::RETRAIN_NUMBER)?.parse().ok().filter(|n| *n > 0)?,
+                trigger: label(labels::TRIGGER).unwrap_or_default(),
+                inputs: label(labels::RETRAIN_INPUTS).unwrap_or_default(),
+                created_at: meta.creation_timestamp.as_ref().and_then(from_time).unwrap_or_default(),
+                end: completion.map(|c| RunEnd {
+                    result: c.result,
+                    reason: c.reason.clone(),
+                    version,
+                    at: c.at,
+                }),
+            },
+        })
+    }
 }
 
 /// Why a run is not kept whole.
@@ -46,7 +87,8 @@ pub struct Over {
 
 fn of(mut run: TrainingRun) -> RunObject {
     if run.spec.managed_by.as_deref().is_some_and(|m| m != MANAGER) {
-        return RunObject::Stub(Box::new(identity(&run.metadata)), Stub::Foreign);
+        let of_policy = OfPolicy::of(&run).map(Box::new);
+        return RunObject::Stub(Box::new(identity(&run.metadata)), Stub::Foreign, of_policy);
     }
     if let Some(status) = &run.status
         && let Some(completion) = &status.completion
@@ -56,7 +98,8 @@ fn of(mut run: TrainingRun) -> RunObject {
             jobs_go_at: completion.at.checked_add_signed(kept).unwrap_or(DateTime::<Utc>::MAX_UTC),
             lags: status.observed_generation != run.metadata.generation,
         };
-        return RunObject::Stub(Box::new(identity(&run.metadata)), Stub::Over(over));
+        let of_policy = OfPolicy::of(&run).map(Box::new);
+        return RunObject::Stub(Box::new(identity(&run.metadata)), Stub::Over(over), of_policy);
     }
     // `kubectl apply` keeps a second copy of the spec in here.
     run.metadata.annotations = None;
@@ -77,11 +120,19 @@ pub fn named(run: &TrainingRun) -> BTreeSet<String> {
 }
 
 impl RunObject {
+    /// What its policy has to know, if it has one.
+    pub fn of_policy(&self) -> Option<OfPolicy> {
+        match self {
+            Self::Live(run) => OfPolicy::of(run),
+            Self::Stub(_, _, of_policy) => of_policy.as_deref().cloned(),
+        }
+    }
+
     /// Whether nothing of its pods is of interest any more.
     pub fn needs_no_pods(&self) -> bool {
         match self {
             Self::Live(_) => false,
-            Self::Stub(_, stub) => match stub {
+            Self::Stub(_, stub, _) => match stub {
                 Stub::Over(_) | Stub::Foreign => true,
                 Stub::Unreadable(_) => false,
             },
@@ -95,7 +146,8 @@ impl<'de> Deserialize<'de> for RunObject {
         Ok(match read {
             Ok(run) => of(run),
             Err(invalid) => {
-                Self::Stub(Box::new(identity(&invalid.metadata)), Stub::Unreadable(invalid.error.into()))
+                let identity = Box::new(identity(&invalid.metadata));
+                Self::Stub(identity, Stub::Unreadable(invalid.error.into()), None)
             }
         })
     }
@@ -119,13 +171,13 @@ impl Resource for RunObject {
     fn meta(&self) -> &ObjectMeta {
         match self {
             Self::Live(run) => &run.metadata,
-            Self::Stub(metadata, _) => metadata,
+            Self::Stub(metadata, ..) => metadata,
         }
     }
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         match self {
             Self::Live(run) => &mut Arc::make_mut(run).metadata,
-            Self::Stub(metadata, _) => metadata,
+            Self::Stub(metadata, ..) => metadata,
         }
     }
 }
@@ -177,7 +229,7 @@ mod tests {
             }});
         });
         assert!(over.needs_no_pods());
-        let RunObject::Stub(meta, Stub::Over(over)) = over else { panic!("it is over") };
+        let RunObject::Stub(meta, Stub::Over(over), _) = over else { panic!("it is over") };
         assert_eq!((meta.uid.as_deref(), meta.annotations), (Some("u"), None));
         let expected = Over { jobs_go_at: "2026-01-01T00:01:00Z".parse().unwrap(), lags: true };
         assert_eq!(over, expected);
@@ -186,7 +238,7 @@ mod tests {
     #[test]
     fn another_controllers_run_is_left_alone() {
         let foreign = run(|r| r["spec"]["managedBy"] = json!("kueue.x-k8s.io/multikueue"));
-        assert!(matches!(foreign, RunObject::Stub(_, Stub::Foreign)));
+        assert!(matches!(foreign, RunObject::Stub(_, Stub::Foreign, _)));
         let ours = run(|r| r["spec"]["managedBy"] = json!("serin.dev/operator"));
         assert!(matches!(ours, RunObject::Live(_)));
     }
@@ -195,6 +247,6 @@ mod tests {
     fn one_that_does_not_fit_is_still_an_object() {
         let object = run(|r| r["spec"]["trainer"] = json!(7));
         assert!(!object.needs_no_pods());
-        assert!(matches!(object, RunObject::Stub(_, Stub::Unreadable(_))));
+        assert!(matches!(object, RunObject::Stub(_, Stub::Unreadable(_), _)));
     }
 }

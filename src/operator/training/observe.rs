@@ -56,7 +56,7 @@ pub fn is_fresh(ctx: &Context, owner: &OwnerKey, main: Option<&str>) -> bool {
             let version = ctx.versions.get(&owner.namespace, name);
             version.map(|v| (v.version, v.known.uid.clone(), v.deleting))
         }
-        Kind::Deployment | Kind::Route | Kind::Budget => None,
+        Kind::Deployment | Kind::Route | Kind::Budget | Kind::Run => None,
     })
 }
 

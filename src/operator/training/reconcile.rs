@@ -35,7 +35,7 @@ async fn steps(object: &RunObject, ctx: &Context) -> Result<Action, Error> {
     }
     match object {
         RunObject::Live(run) => Box::pin(whole(ctx, run)).await,
-        RunObject::Stub(meta, stub) => match stub {
+        RunObject::Stub(meta, stub, _) => match stub {
             Stub::Over(over) => Box::pin(rest(ctx, object, meta, over)).await,
             Stub::Foreign => Ok(Action::await_change()),
             Stub::Unreadable(error) => unreadable::report::<RunObject>(ctx, meta, error).await,

@@ -8,7 +8,7 @@ use kube::{Resource, core::DeserializeGuard};
 use serde::{Deserialize, Deserializer};
 use serin_api::{
     Digest, Level, ModelFiles, ModelVersion, Origin, Outcome, Reason, Role, Serving, Storage, VersionBar,
-    conditions::{self, Type},
+    conditions::{Type, from_time},
     labels,
 };
 use serin_engine::{
@@ -35,14 +35,13 @@ pub struct VersionView {
     /// Resource version; 0 if it is no number.
     pub version: u64,
     pub deleting: bool,
+    pub created_at: Option<DateTime<Utc>>,
     /// Declared by a person.
     pub imported: bool,
     /// Whether it passed its evaluation; `None`: nobody has judged it.
     pub passed: Option<bool>,
     /// Whether a person lets it into channels.
     pub approved: bool,
-    /// When it was recorded.
-    pub recorded_at: DateTime<Utc>,
     /// Deployments that rolled it back.
     pub bars: Vec<VersionBar>,
     pub recorded: Recorded,
@@ -74,7 +73,7 @@ impl VersionView {
         ObservedVersion {
             uid: self.known.uid.clone(),
             model: self.known.model.clone(),
-            recorded_at: self.recorded_at,
+            recorded_at: self.created_at.unwrap_or_default(),
             artifact: serin_api::Artifact { uri: uri.clone(), digest: digest.clone(), layout: *layout },
             storage: self.known.storage.clone(),
             revoked: self.known.revoked.clone(),
@@ -192,10 +191,10 @@ fn view(slim: Slim) -> VersionView {
         known: Arc::new(known),
         version: metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
         deleting: metadata.deletion_timestamp.is_some(),
+        created_at: metadata.creation_timestamp.as_ref().and_then(from_time),
         imported: spec.origin == Origin::Imported,
         passed: if refused { Some(false) } else { holds(Type::Evaluated).filter(|passed| *passed) },
         approved: metadata.annotations.as_ref().is_some_and(|a| a.contains_key(labels::APPROVED)),
-        recorded_at: metadata.creation_timestamp.as_ref().and_then(conditions::from_time).unwrap_or_default(),
         bars: status.bars,
         recorded: Recorded {
             ready: holds(Type::Ready),

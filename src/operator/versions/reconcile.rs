@@ -45,7 +45,13 @@ async fn steps(object: &VersionObject, ctx: &Context) -> Result<Action, Error> {
     }
     let fresh = ctx.own_writes.visible(&owner, |kind, _| match kind {
         Kind::Main => Some((view.version, owner.uid.clone(), false)),
-        Kind::Deployment | Kind::Service | Kind::Route | Kind::Budget | Kind::Job | Kind::Version => None,
+        Kind::Deployment
+        | Kind::Service
+        | Kind::Route
+        | Kind::Budget
+        | Kind::Job
+        | Kind::Version
+        | Kind::Run => None,
     });
     if !fresh {
         return Ok(Action::requeue(CACHE_LAG));

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use chrono::{DateTime, Utc};
 use kube::Resource;
 use kube_runtime::watcher::Event;
 use serin_engine::training::KnownVersion;
@@ -73,6 +74,14 @@ impl Shelf {
         let others = names.iter().filter(|n| !of_model.is_some_and(|m| m.contains(*n)));
         let wanted = of_model.into_iter().flatten().chain(others);
         wanted.filter_map(|name| versions.by_name.get(name)).map(|v| Arc::clone(&v.known)).collect()
+    }
+
+    /// When the newest version of a model was made that no evaluation refused.
+    pub fn newest(&self, namespace: &str, model: &str) -> Option<DateTime<Utc>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = state.now.get(namespace)?;
+        let of_model = versions.by_model.get(model)?.iter().filter_map(|name| versions.by_name.get(name));
+        of_model.filter(|v| v.passed != Some(false)).filter_map(|v| v.created_at).max()
     }
 
     /// Takes an event in; gives the versions that have come, gone, or changed in what matters to others.

@@ -9,7 +9,8 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use serin_api::labels;
 use serin_wire::{
-    Arm, Evaluate, EvaluationResult, Layout, Metric, Published, Report, Task, Train, TrainingResult, places,
+    Arm, Evaluate, EvaluationResult, Layout, Look, LookResult, Metric, Place, Published, Report, Seen, Task,
+    Train, TrainingResult, places,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -74,7 +75,8 @@ pub async fn live(shared: Arc<Shared>, pod: Pod) {
                 let left = after.saturating_sub(running.map_or(Duration::ZERO, |since| since.elapsed()));
                 // What the script says meanwhile counts.
                 if left.is_zero() || tokio::time::timeout(left, script.changed()).await.is_err() {
-                    shared.report(&pod, ended(&pod, &known, end)).await;
+                    let data = script.borrow().data.clone();
+                    shared.report(&pod, ended(&pod, &known, end, &data)).await;
                     return;
                 }
                 continue;
@@ -136,10 +138,10 @@ fn phase(pod: &Pod, step: Step<'_>) -> Value {
     status
 }
 
-fn ended(pod: &Pod, known: &JobPod, end: &End) -> Value {
+fn ended(pod: &Pod, known: &JobPod, end: &End, data: &str) -> Value {
     match end {
         End::Well(left) => {
-            let message = left_by(pod, known, left);
+            let message = left_by(pod, known, left, data);
             phase(pod, Step::Ended { code: 0, reason: "Completed", message: &message })
         }
         End::Exit(code, message) => phase(pod, Step::Ended { code: *code, reason: "Error", message }),
@@ -159,7 +161,7 @@ fn ended(pod: &Pod, known: &JobPod, end: &End) -> Value {
 }
 
 /// The termination message, cut where Kubernetes cuts it.
-fn left_by(pod: &Pod, known: &JobPod, left: &Left) -> String {
+fn left_by(pod: &Pod, known: &JobPod, left: &Left, data: &str) -> String {
     let text = match (left, task(pod)) {
         (Left::Nothing, _) => String::new(),
         (Left::Text(text), _) => text.clone(),
@@ -169,6 +171,7 @@ fn left_by(pod: &Pod, known: &JobPod, left: &Left) -> String {
             let mut result = match &task {
                 Task::Train(train) => trained(train, &known.image),
                 Task::Evaluate(evaluate) => evaluated(evaluate, left),
+                Task::Look(look) => seen(look, data),
             };
             if let Left::Forged(change) = left {
                 change(&mut result);
@@ -246,6 +249,27 @@ fn evaluated(task: &Evaluate, left: &Left) -> Value {
         }),
     };
     serde_json::to_value(result).unwrap()
+}
+
+/// Every address has the same content, and another digest.
+fn seen(task: &Look, data: &str) -> Value {
+    let object = |place: &Place| Seen {
+        name: place.name.clone(),
+        digest: content_digest(&place.uri, data),
+        bytes: data.len() as u64,
+    };
+    let result = LookResult {
+        schema: LookResult::SCHEMA.to_owned(),
+        policy_uid: task.policy_uid.clone(),
+        number: task.number,
+        objects: task.objects.iter().map(object).collect(),
+    };
+    serde_json::to_value(result).unwrap()
+}
+
+/// Digest of the content of an address.
+pub fn content_digest(uri: &str, data: &str) -> String {
+    sha256(format!("{uri} {data}").as_bytes())
 }
 
 /// `sha256:` and the digits.

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use fate::{End, Fate, Left, Whose, image};
+pub use job::content_digest;
 
 /// What becomes of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,7 @@ struct Script {
     lines: Vec<(String, Behaviour)>,
     fates: Vec<(Whose, Fate)>,
     termination: Duration,
+    data: String,
 }
 
 impl Script {
@@ -94,7 +96,8 @@ impl Kubelet {
     pub async fn start(client: Client, namespace: &str) -> Self {
         let node = format!("node-of-{namespace}");
         node::register(&client, &node).await;
-        let script = Script { lines: Vec::new(), fates: Vec::new(), termination: Duration::ZERO };
+        let script =
+            Script { lines: Vec::new(), fates: Vec::new(), termination: Duration::ZERO, data: String::new() };
         let shared = Arc::new(Shared {
             client,
             namespace: namespace.to_owned(),
@@ -122,6 +125,11 @@ impl Kubelet {
     /// How long pods take to end once they are told to.
     pub fn take_to_end(&self, time: Duration) {
         self.shared.script.send_modify(|script| script.termination = time);
+    }
+
+    /// What lies at every address from now on, as looks at data find it.
+    pub fn data(&self, content: &str) {
+        self.shared.script.send_modify(|script| content.clone_into(&mut script.data));
     }
 
     /// Every pod there ever was.

@@ -1,6 +1,7 @@
 //! A scripted Prometheus: raw samples of counters and gauges of the pods that the kubelet knows, and everything that a
 //! metrics server can do wrong.
 
+mod count;
 mod query;
 mod traffic;
 
@@ -176,11 +177,17 @@ impl Shared {
             Trouble::Slow => tokio::time::sleep(Duration::from_secs(10)).await,
             _ => {}
         }
+        let now = Utc::now().timestamp_millis();
+        let at = asked.time.as_deref().and_then(query::time_ms).unwrap_or(now);
+        if let Some(parts) = count::parse(&asked.query) {
+            let of = |selector: &Selector| self.series(selector, at.min(now), trouble, since_ms);
+            let result = if trouble == Trouble::Empty { Vec::new() } else { count::answer(&parts, of) };
+            let body = json!({"status": "success", "data": {"resultType": "vector", "result": result}});
+            return respond(StatusCode::OK, body.to_string());
+        }
         let Some(selector) = Selector::parse(&asked.query) else {
             return failed(&format!("this server does not understand {}", asked.query));
         };
-        let now = Utc::now().timestamp_millis();
-        let at = asked.time.as_deref().and_then(query::time_ms).unwrap_or(now);
         let mut result = self.series(&selector, at.min(now), trouble, since_ms);
         match trouble {
             Trouble::Empty => result.clear(),

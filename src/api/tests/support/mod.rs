@@ -11,6 +11,7 @@ pub fn full_of(kind: &str) -> Value {
     let text = match kind {
         "ModelDeployment" => include_str!("../full/model-deployment.yaml"),
         "ModelVersion" => include_str!("../full/model-version.yaml"),
+        "RetrainPolicy" => include_str!("../full/retrain-policy.yaml"),
         "TrainingRun" => include_str!("../full/training-run.yaml"),
         other => panic!("no example of a {other}"),
     };

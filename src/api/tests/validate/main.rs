@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 mod deployment;
+mod retrain;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;

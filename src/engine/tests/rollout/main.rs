@@ -3,6 +3,7 @@
 
 mod channels;
 mod crash;
+mod deadlines;
 mod properties;
 mod scenarios;
 mod sim;

@@ -57,6 +57,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (version(), prop::sample::select(vec!["x", "y"])).prop_map(|(v, w)| Abort(v, w)),
         1 => (version(), prop::sample::select(vec!["1", "2"])).prop_map(|(v, step)| Skip(v, step)),
         1 => any::<bool>().prop_map(|p| Edit(if p { paused } else { running })),
+        1 => Just(Edit(crate::sim::script::hasty)),
         1 => prop::sample::select(vec![Canary, BlueGreen, Recreate]).prop_map(|s| Edit(match s {
             Canary => canary,
             BlueGreen => blue,

@@ -57,6 +57,19 @@ fn then(sim: &Sim) -> Then {
 #[case("never ready", Then::Refused("ProgressDeadlineExceeded"))]
 #[case("no image", Then::Refused("ImagePull"))]
 #[case("no room", Then::Refused("Unschedulable"))]
+#[case("no room for a while", Then::Serves)]
+#[case("no room for long", Then::Serves)]
+#[case("no room in a hurry", Then::Refused("Unschedulable"))]
+#[case("no room, then no image", Then::Refused("ImagePull"))]
+#[case("no room, then never ready", Then::Refused("ProgressDeadlineExceeded"))]
+#[case("no image at first", Then::Serves)]
+#[case("no image in a hurry", Then::Refused("ImagePull"))]
+#[case("crashes that are borne", Then::Refused("CrashLoop"))]
+#[case("crashes in a hurry", Then::Refused("CrashLoop"))]
+#[case("no room for a promotion by hand", Then::Refused("Unschedulable"))]
+#[case("no room, sleeping", Then::Refused("Unschedulable"))]
+#[case("no room, aborted", Then::Refused("Aborted"))]
+#[case("recreated without room", Then::Refused("Unschedulable"))]
 #[case("room for one", Then::Waits(Phase::Canary))]
 #[case("reverted", Then::Gone)]
 #[case("reverted before traffic", Then::Gone)]
@@ -465,22 +478,4 @@ fn a_word_for_people_rolls_nothing_and_is_shown() {
 fn pods_that_cannot_be_scheduled_are_said() {
     let sim = at("room for one", 2000);
     assert_eq!((sim.weight("v2"), sim.reason()), (25, "Unschedulable"));
-}
-
-#[test]
-fn what_keeps_a_candidate_from_starting_is_said_each_in_its_words() {
-    for (name, reason, todo) in [
-        ("no image", "ImagePull", "not found; check server.image"),
-        ("no room", "Unschedulable", "0/3 nodes; add or free nodes"),
-    ] {
-        let waiting = at(name, 150);
-        assert_eq!(waiting.condition("Progressing"), ("True", reason), "{}", waiting.log());
-        let sim = script::named(name).run();
-        let failed = sim.status.last_failed.as_ref().unwrap();
-        assert_eq!(failed.reason, reason, "{}", sim.log());
-        assert!(failed.message.contains(todo), "{}", failed.message);
-        let told = sim.notes.iter().filter(|note| note.starts_with(&format!("{reason}/RolledBack"))).count();
-        assert_eq!(told, 1, "{:?}", sim.notes);
-        assert_eq!((sim.stable(), sim.weight("v1")), ("v1", 100));
-    }
 }

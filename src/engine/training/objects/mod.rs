@@ -7,7 +7,7 @@
 pub mod env;
 pub mod evaluation;
 pub mod job;
-mod pod;
+pub(crate) mod pod;
 pub mod service;
 
 use serde_json::{Value, json};

@@ -12,8 +12,9 @@ use crate::objects::storage::storage;
 /// Longest task. Linux takes no longer string into an environment than 128 KiB, its name included.
 const TASK_MAX: usize = 120 << 10;
 /// Group that the volumes belong to, and user of the init container: the agent's image says the same.
-const AGENT_ID: i64 = 65532;
-const VOLUME: &str = "serin";
+pub const AGENT_ID: i64 = 65532;
+/// Name of the volume that everything of ours lies in.
+pub const VOLUME: &str = "serin";
 const SHARED_MEMORY: &str = "shm";
 
 /// The user's container.
@@ -67,7 +68,7 @@ impl Claims {
         Ok(())
     }
 
-    fn volumes(&self) -> impl Iterator<Item = Value> {
+    pub fn volumes(&self) -> impl Iterator<Item = Value> {
         self.0.iter().enumerate().map(|(i, (claim, writes))| {
             json!({
                 "name": format!("claim-{i}"),
@@ -76,7 +77,7 @@ impl Claims {
         })
     }
 
-    fn mounts(&self, writable: bool) -> impl Iterator<Item = Value> {
+    pub fn mounts(&self, writable: bool) -> impl Iterator<Item = Value> {
         self.0.iter().enumerate().map(move |(i, (claim, writes))| {
             json!({
                 "name": format!("claim-{i}"),
@@ -185,7 +186,7 @@ fn container(program: Program<'_>, mut env: Vec<Value>, env_from: &Value, mounts
 
 /// The task as a value that the kubelet leaves alone: it would replace `$(NAME)` in a parameter. JSON has another way to
 /// write a dollar.
-fn task(task: &Task) -> Result<String, String> {
+pub fn task(task: &Task) -> Result<String, String> {
     let text = serde_json::to_string(task)
         .map_err(|error| format!("the task cannot be written: {error}"))?
         .replace('$', "\\u0024");

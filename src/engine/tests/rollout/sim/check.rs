@@ -1,7 +1,7 @@
 //! What must be true at each effect, whatever happens around it.
 
-use serin_api::{Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy};
-use serin_engine::{Reading, Write, plan::Entry, ramp};
+use serin_api::{Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy};
+use serin_engine::{Reading, Write, decide, plan::Entry, ramp};
 use serin_judge::State;
 
 use super::Sim;
@@ -178,11 +178,32 @@ pub fn status(sim: &Sim, next: &ModelDeploymentStatus, reading: &Reading) {
             must!(sim, c.step_index <= 1 || !c.evidence.is_empty() || silent, "no evidence");
         }
     }
+    waits(sim, next);
     let before = sim.status.stable.as_ref().map(|s| &s.revision);
     let after = next.stable.as_ref().map(|s| &s.revision);
     must!(sim, before.is_none() || after.is_some(), "the stable version is forgotten");
     if before.is_some() && before != after {
         let slot = next.stable.as_ref().map(|s| s.slot).unwrap();
         must!(sim, sim.cluster.weight(slot) == 100, "promoted without the traffic");
+    }
+}
+
+/// What is waited for keeps its time for as long as it lasts, and nobody is given up for it too soon.
+fn waits(sim: &Sim, next: &ModelDeploymentStatus) {
+    let Some(before) = &sim.status.candidate else { return };
+    let waiting = |c: &Candidate| c.waiting.map(|w| (w.reason, c.started_at));
+    if let Some(after) = next.candidate.as_ref().filter(|c| c.revision == before.revision) {
+        if waiting(before).is_some() && waiting(before) == waiting(after) {
+            must!(sim, before.waiting == after.waiting, "a wait that began anew: {:?}", after.waiting);
+        }
+        must!(sim, after.waiting.is_none() || after.phase == Phase::Starting, "a wait with traffic");
+    }
+    let retreat = next.candidate.as_ref().and_then(|c| c.retreat.as_ref()).map(|r| &r.reason);
+    let news = next.last_failed.as_ref().filter(|_| next.last_failed != sim.status.last_failed);
+    let why = news.map(|f| &f.reason).or(retreat.filter(|_| before.retreat.is_none()));
+    let waited = why.is_some_and(|why| ["Unschedulable", "ImagePull"].contains(&why.as_str()));
+    if waited && before.retreat.is_none() {
+        let deadline = decide::deadline(&sim.spec.rollout, before);
+        must!(sim, deadline.at <= sim.now(), "given up before {deadline:?}");
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serin_api::{RevisionSpec, Slot, TrafficMode};
 use serin_engine::{
-    Journal, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, Weights,
-    World, Write, revision,
+    Crashed, Journal, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble,
+    Weights, World, Write, revision,
 };
 
 pub const NAME: &str = "wine";
@@ -76,7 +76,7 @@ pub struct Cluster {
     uids: u32,
 }
 
-const CRASH_SHOWS_AFTER: i64 = 40;
+const CRASHES_SHOW_AFTER: [i64; 3] = [40, 120, 200];
 const TROUBLE_SHOWS_AFTER: i64 = 5;
 const DELETION_TAKES: i64 = 3;
 
@@ -138,9 +138,6 @@ impl Cluster {
             return None;
         }
         match self.temper(&d.version) {
-            Temper::CrashLoop if age >= CRASH_SHOWS_AFTER => {
-                Some(PodTrouble::CrashLoop { restarts: 3, message: "exit code 1".to_owned() })
-            }
             Temper::NoImage if age >= TROUBLE_SHOWS_AFTER => {
                 Some(PodTrouble::ImagePull { message: "not found".to_owned() })
             }
@@ -149,6 +146,15 @@ impl Cluster {
             }
             _ => None,
         }
+    }
+
+    /// A container that crashes: three times by the first moment, and once more at each of the others.
+    fn crashed(&self, d: &Deployment) -> Option<Crashed> {
+        let age = self.now - d.born;
+        let crashes = self.temper(&d.version) == Temper::CrashLoop && self.available(d) < d.replicas;
+        let more = CRASHES_SHOW_AFTER.into_iter().filter(|after| *after <= age).count();
+        let restarts = 2 + i32::try_from(more).unwrap();
+        (crashes && more > 0).then(|| Crashed { restarts, message: "exit code 1".to_owned() })
     }
 
     pub fn observe(&self) -> World {
@@ -161,6 +167,7 @@ impl Cluster {
             available: self.available(d),
             deleting: d.gone_at.is_some(),
             trouble: self.trouble(d),
+            crashed: self.crashed(d),
         });
         let traffic = self.route.as_ref().map(|r| ObservedTraffic {
             uid: r.uid.clone(),
@@ -334,8 +341,8 @@ impl Cluster {
     pub fn next_change(&self) -> Option<i64> {
         let pods = self.deployments.iter().flat_map(|d| d.pods.iter().flatten().copied());
         let gone = self.deployments.iter().filter_map(|d| d.gone_at);
-        let trouble =
-            self.deployments.iter().flat_map(|d| [d.born + CRASH_SHOWS_AFTER, d.born + TROUBLE_SHOWS_AFTER]);
+        let shows_after = || CRASHES_SHOW_AFTER.into_iter().chain([TROUBLE_SHOWS_AFTER]);
+        let trouble = self.deployments.iter().flat_map(|d| shows_after().map(|after| d.born + after));
         let route = self.route.iter().map(|r| r.confirmed_at);
         pods.chain(gone).chain(trouble).chain(route).filter(|at| *at > self.now).min()
     }

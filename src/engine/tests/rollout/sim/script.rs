@@ -1,6 +1,8 @@
 //! The stories. Each is told once undisturbed and once for every effect after which the operator can die.
 
-use serin_api::{Approval, BlueGreen, IntOrString, ModelDeploymentSpec, OnHorizon, OnNoData, Strategy};
+use serin_api::{
+    Approval, BlueGreen, Deadlines, IntOrString, ModelDeploymentSpec, OnHorizon, OnNoData, Strategy,
+};
 
 use super::{
     Event::{self, *},
@@ -135,6 +137,16 @@ fn manual(s: &mut ModelDeploymentSpec) {
 fn another_server(s: &mut ModelDeploymentSpec) {
     "registry.example/wine-server:2".clone_into(&mut s.server.image);
 }
+fn patient_with_crashes(s: &mut ModelDeploymentSpec) {
+    s.rollout.deadlines.crash_loop_restarts = 5;
+}
+pub fn hasty(s: &mut ModelDeploymentSpec) {
+    s.rollout.deadlines =
+        Deadlines { unschedulable_seconds: 60, image_pull_seconds: 30, crash_loop_restarts: 1 };
+}
+fn patient_with_nodes(s: &mut ModelDeploymentSpec) {
+    s.rollout.deadlines.unschedulable_seconds = 3600;
+}
 fn falling_steps(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.reverse();
 }
@@ -164,6 +176,9 @@ pub fn all() -> Vec<Script> {
         story(name, auto, &all, 2000)
     };
     let crashing = (0, Temper("v1", Temper::CrashLoop));
+    let no_room = (90, Temper("v2", Temper::AtMost(0)));
+    let no_image = (90, Temper("v2", Temper::NoImage));
+    let crashes = (90, Temper("v2", Temper::CrashLoop));
     let temper = |name, temper| plain(name, &[(90, Temper("v2", temper)), v2]);
     vec![
         plain("first", &[]),
@@ -188,6 +203,42 @@ pub fn all() -> Vec<Script> {
         temper("no image", Temper::NoImage),
         temper("room for one", Temper::AtMost(1)),
         temper("no room", Temper::AtMost(0)),
+        // Ready 400 s after there is room: by then its general deadline, counted from the start, is long past.
+        plain(
+            "no room for a while",
+            &[no_room, v2, (600, Temper("v2", Temper::Fine)), (600, Kill("v2", Some(400)))],
+        ),
+        story(
+            "no room for long",
+            patient_with_nodes,
+            &[no_room, v2, (1700, Temper("v2", Temper::Fine)), (1700, Kill("v2", Some(5)))],
+            3000,
+        ),
+        story("no room in a hurry", hasty, &[no_room, v2], 2000),
+        plain("no room, then no image", &[no_room, v2, (600, Temper("v2", Temper::NoImage))]),
+        plain("no room, then never ready", &[no_room, v2, (600, Temper("v2", Temper::NeverReady))]),
+        plain(
+            "no image at first",
+            &[no_image, v2, (200, Temper("v2", Temper::Fine)), (200, Kill("v2", Some(400)))],
+        ),
+        story("no image in a hurry", hasty, &[no_image, v2], 2000),
+        story("crashes that are borne", patient_with_crashes, &[crashes, v2], 2000),
+        story("crashes in a hurry", hasty, &[crashes, v2], 2000),
+        story("no room for a promotion by hand", as_it_is, &[no_room, v2, (300, Promote("v2", ""))], 2000),
+        story("no room, sleeping", as_it_is, &[no_room, v2, (300, Replicas(0)), (900, Replicas(3))], 3000),
+        story("no room, aborted", as_it_is, &[no_room, v2, (300, Abort("v2", ""))], 2000),
+        story("recreated without room", recreate, &[no_room, v2], 2000),
+        plain("first one without room", &[(0, Temper("v1", Temper::AtMost(0)))]),
+        plain(
+            "first one without room for a while",
+            &[
+                (0, Temper("v1", Temper::AtMost(0))),
+                (900, Temper("v1", Temper::Fine)),
+                (900, Kill("v1", Some(5))),
+            ],
+        ),
+        plain("first one without an image", &[(0, Temper("v1", Temper::NoImage))]),
+        plain("first one crashing", &[crashing]),
         with_v2("reverted", &[(200, Apply("v1"))]),
         with_v2("reverted before traffic", &[(102, Apply("v1"))]),
         with_v2("a third", &[(200, Apply("v3"))]),
