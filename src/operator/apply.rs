@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     fresh::Kind,
     observe::Object,
+    versions::set_bar,
     write::{Applied, Target, Writer, failed},
 };
 
@@ -83,6 +84,7 @@ async fn one(
                 writer.patch(&target, owner.name, &params, &Patch::Apply(body)).await
             }
         }
+        Write::SetBar { version, uid, bar } => set_bar(writer, owner.name, version, uid, bar.as_ref()).await,
         Write::Scale { name, uid, replicas } => {
             let body = json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}});
             let params =

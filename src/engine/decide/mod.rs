@@ -6,6 +6,7 @@
 //! - `recreate`: it comes in the place of the stable version's pods
 //! - `waiting`: what keeps its pods from starting, and how long that is borne
 //! - `retreat`: its traffic is taken away
+//! - `target`: what the spec asks for; `channel`: where it leaves that to us
 //! - `draft`: the plan in the making that they all write on
 //!
 //! Rules kept here, each from somebody's outage: weights move last; no weight on a revision with nothing available;
@@ -13,6 +14,7 @@
 //! names it and its drain time is over; recovery never waits for the present state to be healthy.
 
 mod canary;
+mod channel;
 mod draft;
 mod hand;
 mod recreate;
@@ -158,6 +160,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
         return d.done(Some(Duration::from_secs(1)));
     }
 
+    let nothing = channel::record(&mut d);
     let target = match input.target() {
         Ok(target) => target,
         Err(unusable) => return target::without(d, unusable),
@@ -181,6 +184,12 @@ pub fn decide(input: &Input<'_>) -> Plan {
             None => start::begin(&mut d, &target),
         },
     }
+    if let (Some(message), true, Some(stable)) =
+        (nothing, d.status.candidate.is_none(), d.status.stable.clone())
+    {
+        d.report(Reason::NoVersion, format!("{message}; {} serves on", stable.version));
+    }
+    channel::keep_records(&mut d);
     d.remove_leftovers();
     d.done(None)
 }

@@ -247,6 +247,11 @@ impl Cluster {
             Write::DeleteBudget { uid } => {
                 self.budget.take_if(|b| b.uid == *uid).ok_or(Refused::Gone)?;
             }
+            Write::SetBar { version, uid, bar } => {
+                let version =
+                    self.versions.get_mut(version).filter(|v| v.uid == *uid).ok_or(Refused::Gone)?;
+                version.bar.clone_from(bar);
+            }
             Write::SetWeights { uid, weights, journal } => {
                 let present = self.route.as_ref().map(|r| r.uid.clone());
                 match (&present, uid) {
