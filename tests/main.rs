@@ -8,6 +8,7 @@ mod another_definition;
 mod autoscaling;
 mod budget;
 mod changes;
+mod channel;
 mod chaos;
 mod crashes;
 mod deadlines;

@@ -64,7 +64,7 @@ fn metrics(model: &ModelDeployment) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[allow(clippy::too_many_lines, reason = "one story")]
+#[allow(clippy::too_many_lines, reason = "one call of each kind after the other")]
 async fn no_right_is_missing_and_none_is_unused() {
     assert!(identity::account().is_some(), "deploy/ names the operator's ServiceAccount");
     let mut world = World::without_operator().await;

@@ -97,7 +97,7 @@ fn a_mistake_is_named(#[case] more: &[&str], #[case] wanted: &str) {
 fn definitions_are_those_of_the_repository_and_stay() {
     let all = chart_objects("default", &[]);
     let found: Vec<_> = all.iter().filter(|o| o["kind"] == "CustomResourceDefinition").collect();
-    assert_eq!(found.len(), 3);
+    assert_eq!(found.len(), 4);
     for crd in found {
         let name = crd["metadata"]["name"].as_str().unwrap();
         let (plural, group) = name.split_once('.').unwrap();

@@ -102,7 +102,7 @@ async fn away_and_back_in_one_namespace(scene: &mut Scene, helm: &Helm) -> Resul
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     })
     .await?;
-    assert_eq!(definitions(scene).await?, 3, "kept");
+    assert_eq!(definitions(scene).await?, 4, "kept");
     scene.answers(&load, Version::V2).await?;
     assert_eq!(scene.stable_pods().await?, serving);
 

@@ -49,6 +49,9 @@ pub const RUN_HASH: &str = "serin.dev/run-hash";
 pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// On a `ModelVersion`: why it must not be served any more. Once seen it stays revoked, also without the annotation.
 pub const REVOKED: &str = "serin.dev/revoked";
+/// On a `ModelVersion`: a person lets it into channels with `approval: Manual`. Its value is a word for people; without
+/// the annotation it is not approved (any more).
+pub const APPROVED: &str = "serin.dev/approved";
 /// Name of the `RetrainPolicy` that a run, or a look at data, belongs to.
 pub const RETRAIN: &str = "serin.dev/retrain-policy";
 /// UID of the `RetrainPolicy`; by it the Jobs and pods of its looks are found.

@@ -3,6 +3,7 @@
 //! No client lives here. The schema of each type is the CRD that the apiserver enforces; [`validate`] repeats the
 //! rules in code, so that a cluster without CEL (or an older CRD) still refuses what must be refused.
 
+pub mod channel;
 pub mod conditions;
 pub mod crds;
 pub mod evaluation;
@@ -27,6 +28,7 @@ pub mod validate;
 
 pub use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+pub use channel::{Approval, Bar, Channel, ChannelStatus, PassedOver, Unserved, VersionBar};
 pub use crds::{crd_files, crds, crds_yaml};
 pub use evaluation::{Direction, Evaluation, Gate, GateMetric, GateSlice, Level, WhenNoChampion};
 pub use metrics::{

@@ -6,14 +6,14 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Storage, validate};
+use crate::{Channel, Storage, validate};
 
 /// Where the model comes from. Exactly one source.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.artifact) != has(self.versionRef)")
-        .message("model has exactly one of artifact and versionRef"),
+    validation = Rule::new("[has(self.artifact), has(self.versionRef), has(self.channel)].exists_one(k, k)")
+        .message("model has exactly one of artifact, versionRef and channel"),
     validation = Rule::new("!has(self.version) || has(self.artifact)")
         .message("model.version is a word for an artifact; a ModelVersion has its name").field_path(".version"),
 )]
@@ -25,6 +25,9 @@ pub struct ModelSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub version_ref: Option<String>,
+    /// The newest version of a model that may be served: it is chosen in the status, and this field stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
     /// A word for people, such as `v3`, shown by `kubectl get`. Not part of the revision: changing it rolls nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40), regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"))]
@@ -52,7 +55,7 @@ pub struct ResolvedModel {
 }
 
 impl ModelSource {
-    /// What an artifact resolves to; a version has to be looked up.
+    /// What an artifact resolves to; a version has to be looked up, and a channel followed.
     pub fn resolved(&self) -> Option<ResolvedModel> {
         Some(ResolvedModel {
             artifact: self.artifact.clone()?,

@@ -8,7 +8,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Dataset, Digest, EvaluationRecord, Launcher, Layout, Level, Outcome, Source, Storage};
+use crate::{
+    Dataset, Digest, EvaluationRecord, Launcher, Layout, Level, Outcome, Source, Storage, VersionBar,
+};
 
 /// A version. `spec` never changes; what happens to the version later is in `status`. Not owned by its run: it outlives
 /// it. A version trained by Serin is named `MODEL-HASH`; `Imported` ones are applied by people and may be named freely.
@@ -226,6 +228,10 @@ pub struct ModelVersionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub outcomes: Vec<LiveOutcome>,
+    /// ModelDeployments that rolled it back: their channels do not lead to it again. At most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["deployment"]))]
+    pub bars: Vec<VersionBar>,
 }
 
 /// A training again from the same inputs.

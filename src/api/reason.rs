@@ -78,6 +78,8 @@ pub enum Reason {
     DigestVerified,
     /// The ModelVersion that is named does not exist.
     VersionNotFound,
+    /// The channel has no version that can be served.
+    NoVersion,
     /// The ModelVersion was revoked; it is not served anew.
     VersionRevoked,
     /// The ModelVersion cannot be used for this: another model, or it did not pass its evaluation.
@@ -212,6 +214,7 @@ impl Reason {
             Self::NoAnalysis => "NoAnalysis",
             Self::DigestVerified => "DigestVerified",
             Self::VersionNotFound => "VersionNotFound",
+            Self::NoVersion => "NoVersion",
             Self::VersionRevoked => "VersionRevoked",
             Self::VersionUnfit => "VersionUnfit",
             Self::Queued => "Queued",

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ResolvedModel, Server, rollout::Step, traffic::TrafficMode};
+use crate::{ChannelStatus, ResolvedModel, Server, rollout::Step, traffic::TrafficMode};
 
 /// Status of a `ModelDeployment`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -52,6 +52,9 @@ pub struct ModelDeploymentStatus {
     /// How traffic is divided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<TrafficStatus>,
+    /// What `model.channel` leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelStatus>,
     /// Defaults that were filled in by a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serin_api::{
-    Analysis, MetricEvidence, ModelDeployment, ModelDeploymentStatus, Reason,
+    Analysis, MetricEvidence, ModelDeployment, ModelDeploymentStatus, PassedOver, Reason,
     conditions::{self, Type},
 };
 use serin_engine::paint::clean;
@@ -73,6 +73,26 @@ pub fn words(condition: &Condition) -> String {
     clean(&format!("{type_} is {status} ({reason}){colon}{message}"))
 }
 
+/// What its channel leads to, past what, and what is barred.
+pub fn channel(status: &ModelDeploymentStatus) -> Vec<String> {
+    let Some(channel) = &status.channel else { return Vec::new() };
+    let version = channel.version.as_deref().unwrap_or("no version");
+    let mut lines = vec![format!("channel {} leads to {version}", channel.model)];
+    for PassedOver { version, reason, message } in &channel.passed_over {
+        lines.push(format!("past {version} ({reason:?}): {message}"));
+    }
+    let said = |version: &str| channel.passed_over.iter().any(|passed| passed.version == version);
+    for bar in channel.bars.iter().filter(|bar| !said(&bar.version)) {
+        lines.push(format!("{} is barred ({})", bar.version, bar.reason));
+    }
+    lines.iter().map(|line| clean(line)).collect()
+}
+
+/// As text, each with its line break.
+pub fn lines(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+}
+
 /// When the object was made.
 pub fn created(deployment: &ModelDeployment) -> Option<DateTime<Utc>> {
     deployment.metadata.creation_timestamp.as_ref().and_then(conditions::from_time)
@@ -120,6 +140,27 @@ pub fn split(percent: i32, width: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_channel_says_where_it_leads_and_past_what() {
+        let bar = |version: &str| {
+            serde_json::json!({"version": version, "digest": "d", "revision": "r", "reason": "CrashLoop",
+                "at": "2026-08-01T09:00:00Z"})
+        };
+        let md = crate::fixtures::deployment(&serde_json::json!({"channel": {
+            "model": "wine", "version": "wine-2", "digest": "d",
+            "passedOver": [{"version": "wine-3", "reason": "Barred", "message": "it was rolled back\u{1b}[2J"}],
+            "bars": [bar("wine-3"), bar("wine-1")],
+        }}));
+        assert_eq!(
+            channel(&md.status.unwrap()),
+            [
+                "channel wine leads to wine-2",
+                "past wine-3 (Barred): it was rolled back [2J",
+                "wine-1 is barred (CrashLoop)",
+            ]
+        );
+    }
 
     #[test]
     fn ages_read_like_those_of_kubectl() {

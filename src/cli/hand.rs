@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use serin_api::{ModelDeployment, Phase, labels};
+use serin_api::{ModelDeployment, ModelDeploymentStatus, Phase, labels};
 
 use crate::{Failure, cluster, output, undo};
 
@@ -93,7 +93,7 @@ impl Subject {
         let status = deployment.status.as_ref();
         let candidate = status.and_then(|s| s.candidate.as_ref());
         let revision = match order {
-            Order::Retry => status.and_then(|s| s.last_failed.as_ref()).map(|f| &f.revision),
+            Order::Retry => status.and_then(refused).map(|(_, revision)| revision),
             Order::Undo => status.and_then(|s| s.stable.as_ref()).map(|s| &s.revision),
             Order::Promote | Order::Abort | Order::Skip | Order::Pause | Order::Resume => {
                 candidate.map(|c| &c.revision)
@@ -102,6 +102,15 @@ impl Subject {
         let step = candidate.filter(|_| matches!(order, Order::Skip)).map(|c| c.step_index);
         Self { uid: deployment.metadata.uid.clone(), revision: revision.cloned(), step }
     }
+}
+
+/// The version that was rejected last, and its revision. One that is barred in a channel may be from before this object was
+/// made.
+fn refused(status: &ModelDeploymentStatus) -> Option<(&String, &String)> {
+    let bars = status.channel.iter().flat_map(|channel| &channel.bars);
+    let bars = bars.map(|bar| (bar.at, &bar.version, &bar.revision));
+    let failed = status.last_failed.iter().map(|failed| (failed.at, &failed.version, &failed.revision));
+    bars.chain(failed).max_by_key(|(at, ..)| *at).map(|(_, version, revision)| (version, revision))
 }
 
 fn question(deployment: &ModelDeployment, order: Order) -> String {
@@ -114,8 +123,8 @@ fn question(deployment: &ModelDeployment, order: Order) -> String {
         Order::Abort => format!("abort {whom}?"),
         Order::Skip => format!("skip step {} of {whom}?", candidate.map_or("", |c| &c.step)),
         Order::Retry => {
-            let failed = status.and_then(|s| s.last_failed.as_ref());
-            failed.map_or(String::new(), |f| format!("retry {} ({})?", f.version, f.revision))
+            let refused = status.and_then(refused);
+            refused.map_or(String::new(), |(version, revision)| format!("retry {version} ({revision})?"))
         }
         Order::Undo => format!("undo the last change of {name}?"),
         Order::Pause => format!("pause the rollout of {name}?"),
@@ -142,9 +151,9 @@ fn change(deployment: &ModelDeployment, order: Order, now: u64) -> Result<(Value
             Ok((mark(labels::ABORT, &candidate.revision), said))
         }
         Order::Retry => {
-            let failed = status.last_failed.as_ref().ok_or("no version was rejected")?;
-            let said = format!("{} ({}) is to be tried again", failed.version, failed.revision);
-            Ok((mark(labels::RETRY, &failed.revision), said))
+            let (version, revision) = refused(&status).ok_or("no version was rejected")?;
+            let said = format!("{version} ({revision}) is to be tried again");
+            Ok((mark(labels::RETRY, revision), said))
         }
         Order::Skip => {
             let candidate = status.candidate.as_ref().ok_or_else(nobody)?;
@@ -194,6 +203,22 @@ mod tests {
         let (patch, said) = change(&rejected(), Order::Retry, 7).unwrap();
         assert_eq!(patch["metadata"]["annotations"]["serin.dev/retry"], "r1-2 7");
         assert_eq!(said, "v2 (r1-2) is to be tried again");
+    }
+
+    #[test]
+    fn what_is_barred_is_tried_again_also_where_nothing_failed_yet() {
+        let bar = |version: &str, at: &str| {
+            json!({"version": version, "digest": "sha256:2", "revision": format!("r1-{version}"),
+                "reason": "AnalysisFailed", "at": at})
+        };
+        let bars = json!([bar("v3", "2026-08-01T09:00:00Z"), bar("v2", "2026-08-01T08:00:00Z")]);
+        let made_again = fixtures::deployment(&json!({"channel": {"model": "wine", "bars": bars}}));
+        let (patch, said) = change(&made_again, Order::Retry, 7).unwrap();
+        assert_eq!(patch["metadata"]["annotations"]["serin.dev/retry"], "r1-v3 7");
+        assert_eq!(said, "v3 (r1-v3) is to be tried again");
+        let mut newer = rejected();
+        newer.status.as_mut().unwrap().channel = made_again.status.unwrap().channel;
+        assert_eq!(question(&newer, Order::Retry), "retry v2 (r1-2)?");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serin_api::{ModelDeployment, ModelDeploymentStatus, Outcome};
 
 use crate::{
-    Failure, cluster,
+    Failure, cluster, facts,
     output::{self, Format},
 };
 
@@ -25,12 +25,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         cluster::block_on(async { args.cluster.connect().await?.get(&args.name).await })?;
     let status = deployment.status.unwrap_or_default();
     match args.output {
-        Format::Text => output::print(&table(&status)),
+        Format::Text => output::print(&(table(&status) + &facts::lines(&facts::channel(&status)))),
         Format::Json => output::json(&serde_json::json!({
             "stable": status.stable.as_ref().map(|s| &s.version),
             "candidate": status.candidate.as_ref().map(|c| &c.version),
             "history": status.history,
             "lastFailed": status.last_failed,
+            "channel": status.channel,
         })),
     }
 }

@@ -1,5 +1,6 @@
 //! `serin`: the operator, and what people ask of it. Under the name `kubectl-serin` it is `kubectl serin`.
 
+mod approve;
 mod cluster;
 mod crds;
 mod explain;
@@ -65,6 +66,8 @@ enum Command {
     Pause(hand::Args),
     /// Go on after a pause.
     Resume(hand::Args),
+    /// Let a ModelVersion into the channels that ask for a person's approval, or take that back.
+    Approve(approve::Args),
     /// Judge a canary on a CSV file of requests, errors and latency buckets.
     Judge(judge::Args),
     /// Simulate how well the judge and other rules decide.
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Command::Undo(args) => hand::run(&args, hand::Order::Undo),
         Command::Pause(args) => hand::run(&args, hand::Order::Pause),
         Command::Resume(args) => hand::run(&args, hand::Order::Resume),
+        Command::Approve(args) => approve::run(&args),
         Command::Judge(args) => judge::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };

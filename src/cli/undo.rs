@@ -17,6 +17,14 @@ pub fn change(
     let back = back.ok_or_else(|| format!("{} is the first version that serves", stable.version))?;
     let was = serde_json::to_value(&deployment.spec)?;
     let spec = difference(&was, &serde_json::to_value(with(deployment, &back.spec))?);
+    if deployment.spec.model.channel.is_some() && spec == json!({}) {
+        let name = deployment.metadata.name.as_deref().unwrap_or_default();
+        let message = format!(
+            "the versions of {name} come from a channel, not from its spec: `kubectl serin abort {name}` sends back what \
+             is tried, and `kubectl annotate mver NAME serin.dev/revoked=WHY` takes away what serves"
+        );
+        return Err(message.into());
+    }
     let metadata = json!({"resourceVersion": deployment.metadata.resource_version});
     let said = format!(
         "{} ({}) is asked for again. Where Git holds the spec, change it there, too",
@@ -29,6 +37,7 @@ pub fn change(
 fn asks_for(deployment: &ModelDeployment, stable: &Stable) -> bool {
     let source = &deployment.spec.model;
     let model = match &source.version_ref {
+        None if source.channel.is_some() => Some(stable.spec.model.clone()),
         None => source.resolved(),
         Some(name) => Some(stable.spec.model.clone()).filter(|m| m.version_ref.as_ref() == Some(name)),
     };
@@ -45,15 +54,19 @@ fn with(deployment: &ModelDeployment, revision: &RevisionSpec) -> serin_api::Mod
     let mut spec = deployment.spec.clone();
     let model = &revision.model;
     spec.model = match &model.version_ref {
+        // What a channel leads to is not the spec's to say.
+        _ if spec.model.channel.is_some() => spec.model,
         // Its storage comes from the version, unless the spec has one of its own.
         Some(name) => ModelSource {
             version_ref: Some(name.clone()),
+            channel: None,
             artifact: None,
             version: None,
             storage: if spec.model.storage.is_empty() { spec.model.storage } else { model.storage.clone() },
         },
         None => ModelSource {
             version_ref: None,
+            channel: None,
             artifact: Some(model.artifact.clone()),
             version: model.version.clone(),
             storage: model.storage.clone(),
@@ -80,6 +93,21 @@ fn difference(was: &Value, is: &Value) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_a_channel_leads_to_is_not_undone_in_the_spec() {
+        let mut deployment = crate::fixtures::promoted();
+        deployment.spec.model = serde_json::from_value(json!({"channel": {"model": "wine"}})).unwrap();
+        let mut status = deployment.status.clone().unwrap();
+        let error = change(&deployment, &status).unwrap_err().to_string();
+        assert!(error.starts_with("the versions of wine come from a channel"), "{error}");
+        // The server is, and the channel stays.
+        status.previous.as_mut().unwrap().spec.server.image = "registry.example/wine:0".to_owned();
+        status.stable.as_mut().unwrap().revision =
+            Revision::of(&deployment.spec, status.stable.as_ref().unwrap().spec.model.clone()).id;
+        let (patch, _) = change(&deployment, &status).unwrap();
+        assert_eq!(patch["spec"], json!({"server": {"image": "registry.example/wine:0"}}));
+    }
 
     #[test]
     fn a_difference_says_no_more_than_what_differs() {

@@ -7,6 +7,7 @@
 //! - [`world`] is what was observed
 //! - [`measure`] says what the analysis needs, and what it found
 //! - [`ramp`] has weights, steps and how many pods they take
+//! - [`channel`] chooses a version where the spec names a channel
 //! - [`decide`] is the state machine of a rollout
 //! - [`report`] sets the conditions
 //! - [`objects`] builds the Kubernetes objects
@@ -16,6 +17,7 @@
 //! - [`provenance`] and [`lineage`] say where a version comes from
 
 mod canonical;
+pub mod channel;
 pub mod decide;
 pub mod explain;
 pub mod lineage;

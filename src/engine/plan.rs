@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use serin_api::{IntOrString, ModelDeploymentStatus, Reason, RevisionSpec, Slot};
+use serin_api::{IntOrString, ModelDeploymentStatus, Reason, RevisionSpec, Slot, VersionBar};
 
 use crate::objects::user_route::Place;
 
@@ -68,6 +68,15 @@ pub enum Write {
     DeleteBudget {
         /// Its UID.
         uid: String,
+    },
+    /// GET of a ModelVersion and PATCH of its status, valid only for what was read: what this deployment says of it.
+    SetBar {
+        /// Name of the ModelVersion.
+        version: String,
+        /// Its UID.
+        uid: String,
+        /// That it was rolled back here; `None`: no longer.
+        bar: Option<VersionBar>,
     },
     /// POST or server-side apply of the object that carries the weights.
     SetWeights {

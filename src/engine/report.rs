@@ -17,9 +17,11 @@ pub fn headline(
     message: &str,
     stuck: bool,
 ) {
-    let kind = match kind(reason) {
-        Kind::Working if stuck => Kind::Held,
-        kind => kind,
+    let kind = match (reason, kind(reason)) {
+        // What serves is not what the spec asks for, and waiting alone may not change that.
+        (Reason::NoVersion, _) if status.stable.is_some() => Kind::Refused,
+        (_, Kind::Working) if stuck => Kind::Held,
+        (_, kind) => kind,
     };
     let (progressing, reconciling, stalled) = match kind {
         Kind::Working => (true, true, false),
@@ -67,6 +69,7 @@ pub fn is_for_the_user(reason: Reason) -> bool {
         Reason::InvalidSpec
             | Reason::NameTaken
             | Reason::VersionNotFound
+            | Reason::NoVersion
             | Reason::VersionRevoked
             | Reason::VersionUnfit
     )
@@ -193,7 +196,11 @@ fn revoked(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         (Some(_), Some(None)) => {}
         (Some(name), Some(Some(version))) if version.revoked.is_some() => {
             let why = version.revoked.as_deref().unwrap_or_default();
-            let message = format!("{name} serves and was revoked ({why}): name another version");
+            let way_out = match input.spec.model.channel {
+                Some(_) => "it goes as soon as its channel has another version",
+                None => "name another version",
+            };
+            let message = format!("{name} serves and was revoked ({why}): {way_out}");
             let all = &mut status.conditions;
             conditions::set(
                 all,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serin_api::{Artifact, IntOrString, Slot, Storage};
+use chrono::{DateTime, Utc};
+use serin_api::{Artifact, IntOrString, Slot, Storage, VersionBar};
 
 use crate::{
     objects::user_route::Place,
@@ -28,7 +29,7 @@ pub struct World {
     pub leftovers_of_namesake: bool,
     /// Whether the cluster serves `HTTPRoute`.
     pub gateway_api: bool,
-    /// The ModelVersions that spec and status name, as far as they exist.
+    /// The ModelVersions that spec and status name, as far as they exist; and all of the channel's model.
     pub versions: BTreeMap<String, ObservedVersion>,
 }
 
@@ -37,6 +38,10 @@ pub struct World {
 pub struct ObservedVersion {
     /// UID.
     pub uid: String,
+    /// Its model.
+    pub model: String,
+    /// When it was recorded: the object's creation.
+    pub recorded_at: DateTime<Utc>,
     /// Its files.
     pub artifact: Artifact,
     /// How pods reach them.
@@ -45,6 +50,12 @@ pub struct ObservedVersion {
     pub revoked: Option<String>,
     /// Whether an evaluation refused it.
     pub refused: bool,
+    /// Whether it passed its evaluation.
+    pub evaluated: bool,
+    /// Whether a person approved it.
+    pub approved: bool,
+    /// That it was rolled back in the deployment that looks, as recorded there.
+    pub bar: Option<VersionBar>,
 }
 
 /// One of our Deployments.

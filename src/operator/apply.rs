@@ -16,6 +16,7 @@ use crate::{
     fresh::Kind,
     observe::Object,
     user_routes::UserRoute,
+    versions::set_bar,
     write::{Applied, Target, Writer, failed},
 };
 
@@ -94,6 +95,7 @@ async fn one(
             let operations = objects::user_route::patch(&owner, uid, place, *weights, journal);
             writer.json_patch(&Target::of::<HttpRoute>(Kind::Route), &route.name, operations).await
         }
+        Write::SetBar { version, uid, bar } => set_bar(writer, owner.name, version, uid, bar.as_ref()).await,
         Write::Scale { name, uid, replicas } => {
             let body = json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}});
             let params =

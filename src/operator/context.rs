@@ -41,6 +41,8 @@ pub struct Context {
     /// ModelDeployments.
     pub models: Store<DeserializeGuard<ModelDeployment>>,
     pub model_mentions: Mentions,
+    /// Models whose newest version a ModelDeployment asks for.
+    pub channels: Mentions,
     pub deployments: Index<SlimDeployment>,
     pub services: Index<SlimService>,
     pub routes: Index<HttpRoute>,
@@ -120,6 +122,7 @@ impl Context {
             agent_image,
             models: feeds.models.store.clone(),
             model_mentions: Mentions::default(),
+            channels: Mentions::default(),
             deployments: Index::default(),
             services: Index::default(),
             routes: Index::default(),

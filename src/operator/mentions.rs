@@ -1,5 +1,5 @@
 //! Which objects name which ModelVersions, so that a version that appears or is revoked wakes those it matters to, and
-//! they are found without a look at everything.
+//! they are found without a look at everything. The same for the models of channels.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

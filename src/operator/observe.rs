@@ -85,7 +85,11 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
             all.find(|i| i.name == name).map(seen)
         }
         Kind::Budget => budgets.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
-        Kind::Job | Kind::Version | Kind::Run => None,
+        Kind::Version => {
+            let found = ctx.versions.get(&owner.namespace, name);
+            found.map(|version| (version.version, version.known.uid.clone(), version.deleting))
+        }
+        Kind::Job | Kind::Run => None,
     });
     if !fresh {
         return None;
@@ -161,18 +165,18 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
     })
 }
 
-/// The versions that spec and status name.
+/// The versions that spec and status name, and all of the channel's model.
 fn versions(ctx: &Context, object: &Object<'_>) -> BTreeMap<String, ObservedVersion> {
     let (spec, status) = (&object.md.spec, &object.status);
     let stable = status.stable.as_ref().map(|s| &s.spec.model);
     let candidate = status.candidate.as_ref().map(|c| &c.spec.model);
     let recorded = stable.into_iter().chain(candidate).filter_map(|m| m.version_ref.as_ref());
     let named = spec.model.version_ref.iter().chain(recorded);
-    let found = named.filter_map(|name| {
-        let version = ctx.versions.get(&object.owner.namespace, name)?;
-        Some((name.clone(), version.observed()))
-    });
-    found.collect()
+    let (namespace, deployment) = (&object.owner.namespace, &object.owner.name);
+    let named = named.filter_map(|name| ctx.versions.get(namespace, name));
+    let channel = spec.model.channel.iter().flat_map(|c| ctx.versions.of_model(namespace, &c.model));
+    let found = named.chain(channel);
+    found.map(|version| (version.known.name.clone(), version.observed(deployment))).collect()
 }
 
 /// Weights that no decision ever asks for: a route that somebody bent out of shape.

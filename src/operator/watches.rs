@@ -28,7 +28,7 @@ use crate::{
     owner::{OwnerKey, OwnerKind},
     retrain::{self, PolicyObject},
     training::{self, RunObject},
-    versions::{self, VersionObject},
+    versions::{self, Moved, VersionObject},
 };
 
 /// Page size of the first list: small pages keep the peak of memory down (kube-rs 0.92 notes).
@@ -45,6 +45,8 @@ pub fn models(
     let api = api(&ctx.client, namespace);
     main(api, writer, move |event| {
         let named = |md: &DeserializeGuard<ModelDeployment>| md.0.as_ref().ok().map(versions::named);
+        let channel = |md: &DeserializeGuard<ModelDeployment>| md.0.as_ref().ok().map(versions::channel);
+        mention(&ctx.channels, event, channel);
         for version in mention(&ctx.model_mentions, event, named) {
             ctx.wake(OwnerKind::ModelVersion, version);
         }
@@ -92,7 +94,8 @@ pub fn runs(
     })
 }
 
-/// ModelVersions; who names one that comes, goes or is revoked is looked at again.
+/// ModelVersions; who names one that comes, goes, or changes in what matters is looked at again, and so is whose channel it
+/// is in.
 pub fn versions(
     ctx: &Arc<Context>,
     namespace: Option<&str>,
@@ -101,8 +104,10 @@ pub fn versions(
     let ctx = Arc::clone(ctx);
     let api = api(&ctx.client, namespace);
     main(api, writer, move |event| {
-        for (namespace, version) in ctx.versions.take(event) {
-            for name in ctx.model_mentions.of(&namespace, &version) {
+        for Moved { place: (namespace, version), models } in ctx.versions.take(event) {
+            let in_channels = models.iter().flat_map(|model| ctx.channels.of(&namespace, model));
+            let named = ctx.model_mentions.of(&namespace, &version).into_iter();
+            for name in named.chain(in_channels).collect::<BTreeSet<_>>() {
                 ctx.wake(OwnerKind::ModelDeployment, (namespace.clone(), name));
             }
             for name in ctx.run_mentions.of(&namespace, &version) {

@@ -12,8 +12,16 @@ use crate::world::World;
 const KINDS: [&str; 5] = ["ModelDeployment", "Deployment", "Service", "HTTPRoute", "PodDisruptionBudget"];
 
 /// Fields that hold a time.
-const TIMES: [&str; 7] =
-    ["at", "since", "from", "startedAt", "analysisFrom", "lastTransitionTime", "creationTimestamp"];
+const TIMES: [&str; 8] = [
+    "at",
+    "since",
+    "from",
+    "startedAt",
+    "analysisFrom",
+    "stableRecordedAt",
+    "lastTransitionTime",
+    "creationTimestamp",
+];
 
 /// Every object of the namespace, comparable.
 pub fn masked(world: &World, name: &str) -> BTreeMap<String, String> {

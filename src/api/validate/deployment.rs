@@ -67,15 +67,16 @@ fn header(testers: &Testers) -> Result<(), String> {
 }
 
 fn model(model: &ModelSource) -> Result<(), String> {
-    match (&model.artifact, &model.version_ref) {
-        (Some(artifact), None) => {
+    match (&model.artifact, &model.version_ref, &model.channel) {
+        (Some(artifact), None, None) => {
             artifact.location()?;
             digest("model.artifact.digest", &artifact.digest)?;
-            storage("model.storage", &model.storage)
         }
-        (None, Some(_)) => storage("model.storage", &model.storage),
-        _ => Err("model must have exactly one of artifact and versionRef".to_owned()),
+        (None, Some(_), None) => {}
+        (None, None, Some(channel)) => label("model.channel.model", &channel.model, 40)?,
+        _ => return Err("model must have exactly one of artifact, versionRef and channel".to_owned()),
     }
+    storage("model.storage", &model.storage)
 }
 
 fn server(server: &Server) -> Result<(), String> {

@@ -104,6 +104,7 @@ pub fn details(deployment: &ModelDeployment, paint: Paint) -> String {
     for trouble in facts::troubles(status) {
         let _ = writeln!(out, "{}", paint.toned(Tone::Bad, &facts::words(trouble)));
     }
+    out.push_str(&facts::lines(&facts::channel(status)));
     let Some(against) = facts::against(status).filter(|against| !against.evidence.is_empty()) else {
         return out;
     };

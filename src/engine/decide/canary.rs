@@ -7,7 +7,7 @@ use serin_api::{
 };
 use serin_judge::State;
 
-use super::{Draft, retreat, start, waiting};
+use super::{Draft, channel, retreat, start, waiting};
 use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
@@ -360,6 +360,7 @@ pub(super) fn become_stable(d: &mut Draft<'_>, c: &Candidate, outcome: Outcome) 
         spec: c.spec.clone(),
     });
     d.end(c, outcome, None);
+    channel::took_over(d, c);
     // Another version serves: what was refused before it may be tried again.
     d.status.last_failed = None;
     d.report(Reason::Complete, format!("{} serves", c.version));

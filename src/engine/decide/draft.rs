@@ -8,7 +8,7 @@ use serin_api::{
     Trial, Verdict, WeightRecord, conditions,
 };
 
-use super::{Input, hand, waiting};
+use super::{Input, channel, hand, waiting};
 use crate::{
     plan::{Entry, Journal, Note, Plan, Weights, Write},
     report,
@@ -129,6 +129,8 @@ impl<'a> Draft<'a> {
         self.writes.sort_by_key(|w| match w {
             Write::CreateSlotService(_) | Write::SetBudget { uid: None, .. } => 0,
             Write::SetWeights { uid: None, .. } => 1,
+            // Nobody waits for a record to get their traffic back.
+            Write::SetBar { .. } => 3,
             _ => 2,
         });
         self.settle_headline();
@@ -339,6 +341,7 @@ impl<'a> Draft<'a> {
             Outcome::Deployed | Outcome::Superseded => self.status.verdict = None,
         }
         if let Some((reason, message)) = failed {
+            channel::bar(self, c, reason);
             self.note(true, reason, "RolledBack", format!("{} rolled back: {message}", c.version));
             self.status.last_failed = Some(LastFailed {
                 revision: c.revision.clone(),

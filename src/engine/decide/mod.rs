@@ -7,6 +7,7 @@
 //! - `waiting`: what keeps its pods from starting, and how long that is borne
 //! - `user_route`: a route that belongs to the user
 //! - `retreat`: its traffic is taken away
+//! - `target`: what the spec asks for; `channel`: where it leaves that to us
 //! - `draft`: the plan in the making that they all write on
 //!
 //! Rules kept here, each from somebody's outage: weights move last; no weight on a revision with nothing available;
@@ -14,6 +15,7 @@
 //! names it and its drain time is over; recovery never waits for the present state to be healthy.
 
 mod canary;
+mod channel;
 mod draft;
 mod hand;
 mod recreate;
@@ -173,6 +175,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
     if let Some(why) = &input.world.unusable_route {
         return d.without_route(why);
     }
+    let nothing = channel::record(&mut d);
     let target = match input.target() {
         Ok(target) => target,
         Err(unusable) => return target::without(d, unusable),
@@ -196,6 +199,12 @@ pub fn decide(input: &Input<'_>) -> Plan {
             None => start::begin(&mut d, &target),
         },
     }
+    if let (Some(message), true, Some(stable)) =
+        (nothing, d.status.candidate.is_none(), d.status.stable.clone())
+    {
+        d.report(Reason::NoVersion, format!("{message}; {} serves on", stable.version));
+    }
+    channel::keep_records(&mut d);
     d.remove_leftovers();
     d.done(None)
 }

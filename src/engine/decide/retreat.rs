@@ -3,7 +3,7 @@
 
 use serin_api::{Candidate, Outcome, Phase, Reason, Retreat, Stable, Verdict};
 
-use super::{Draft, recreate, start, steady};
+use super::{Draft, channel, recreate, start, steady};
 use crate::{plan::Weights, revision::Revision, world::Crashed};
 
 /// Decides on the way back. Only the status is written; the weight follows in the next pass.
@@ -24,6 +24,7 @@ pub(super) fn begin(
     }
     if reject {
         d.status.verdict = Some(Verdict::Fail);
+        channel::bar(d, c, reason);
     }
     if !nowhere_to_go(d, stable, c) {
         d.report(Reason::RollingBack, headline);

@@ -2,7 +2,7 @@
 
 use serin_api::{LastFailed, Reason, Stable, Verdict};
 
-use super::Draft;
+use super::{Draft, channel};
 use crate::revision::Revision;
 
 /// The spec is what serves.
@@ -19,6 +19,9 @@ pub(super) fn rejected(d: &Draft<'_>, target: &Revision) -> Option<LastFailed> {
 
 /// The spec is the rejected one: the stable version goes on serving, and the status says what would change that.
 pub(super) fn keep_rejected(d: &mut Draft<'_>, stable: &Stable, failed: &LastFailed) {
+    if channel::went_back(d, stable, failed) {
+        return;
+    }
     d.all_to(stable);
     d.status.verdict = Some(Verdict::RolledBack);
     let message = format!(

@@ -2,7 +2,7 @@
 
 use serin_api::{Candidate, ModelSource, Phase, Reason, ResolvedModel, Stable};
 
-use super::{Draft, Input, retreat};
+use super::{Draft, Input, channel, retreat};
 use crate::{Plan, Revision, world::ObservedVersion};
 
 /// Why the spec's model cannot be used.
@@ -17,13 +17,16 @@ pub struct Unusable {
 impl Input<'_> {
     /// The revision that the spec asks for.
     pub fn target(&self) -> Result<Revision, Unusable> {
-        self.resolved().map(|model| Revision::of(self.spec, model))
+        match &self.spec.model.channel {
+            Some(channel) => self.by_channel(channel),
+            None => self.resolved().map(|model| Revision::of(self.spec, model)),
+        }
     }
 
     fn resolved(&self) -> Result<ResolvedModel, Unusable> {
         let source = &self.spec.model;
         let Some(name) = &source.version_ref else {
-            let message = || "model must have exactly one of artifact and versionRef".to_owned();
+            let message = || "model must have exactly one of artifact, versionRef and channel".to_owned();
             return source
                 .resolved()
                 .ok_or_else(|| Unusable { reason: Reason::InvalidSpec, message: message() });
@@ -62,7 +65,8 @@ impl Input<'_> {
     }
 }
 
-fn of(name: &str, version: &ObservedVersion, source: &ModelSource) -> ResolvedModel {
+/// A version as it is served.
+pub(super) fn of(name: &str, version: &ObservedVersion, source: &ModelSource) -> ResolvedModel {
     let storage = if source.storage.is_empty() { &version.storage } else { &source.storage };
     ResolvedModel {
         artifact: version.artifact.clone(),
@@ -82,6 +86,7 @@ pub(super) fn without(mut d: Draft<'_>, unusable: Unusable) -> Plan {
         d.aim(&Revision { id: s.revision.clone(), spec: s.spec.clone() });
         retreat::go_on(&mut d, &s, &c);
     }
+    channel::keep_records(&mut d);
     d.remove_leftovers();
     d.report(unusable.reason, unusable.message);
     d.done(None)

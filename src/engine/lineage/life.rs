@@ -73,10 +73,21 @@ pub(super) fn deployments(version: &ModelVersion, namespace: Namespace<'_>) -> V
             None if deployment.spec.model.version_ref.as_deref() == Some(name) => {
                 all.push(Node::new("deployment", format!("{its} asks for it and does not serve it")));
             }
-            None => {}
+            None => all.extend(passed_over(deployment, name)),
         }
     }
     all
+}
+
+/// Whether its channel leads past this version, and why.
+fn passed_over(deployment: &ModelDeployment, name: &str) -> Option<Node> {
+    let its = deployment.metadata.name.as_deref().unwrap_or_default();
+    let channel = deployment.status.as_ref()?.channel.as_ref()?;
+    if channel.version.as_deref() == Some(name) {
+        return Some(Node::new("deployment", format!("{its} asks for it and does not serve it")));
+    }
+    let passed = channel.passed_over.iter().find(|passed| passed.version == name)?;
+    Some(Node::new("deployment", format!("{its} passes it over ({:?}): {}", passed.reason, passed.message)))
 }
 
 fn role(deployment: &ModelDeployment, version: &str) -> Option<Role> {
@@ -102,6 +113,17 @@ pub(super) fn outcomes(version: &ModelVersion) -> Vec<Node> {
                 Outcome::Deployed | Outcome::Superseded => node,
             }
         })
+        .collect()
+}
+
+/// Deployments whose channels do not lead to it again.
+pub(super) fn bars(version: &ModelVersion) -> Vec<Node> {
+    let all = status(version).map(|s| s.bars.as_slice()).unwrap_or_default();
+    all.iter()
+        .map(|bar| {
+            Node::new("barred", format!("in {} since {} ({})", bar.deployment, time(bar.at), bar.reason))
+        })
+        .map(|node| node.toned(false))
         .collect()
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use serin_api::{
     Digest, Level, ModelDeployment, ModelVersion, TrainingRun,
     conditions::{self, Type},
+    labels,
 };
 
 use crate::paint::Tone;
@@ -76,6 +77,7 @@ pub fn tree(version: &ModelVersion, namespace: Namespace<'_>) -> Node {
     let mut seen = BTreeSet::from([name.to_owned()]);
     title(version)
         .with(revoked(version))
+        .with(approved(version))
         .with([origin::artifact(version)])
         .with(origin::inputs(version, namespace))
         .with(origin::run(version, namespace))
@@ -84,6 +86,7 @@ pub fn tree(version: &ModelVersion, namespace: Namespace<'_>) -> Node {
         .with(life::reuses(name, namespace))
         .with(life::deployments(version, namespace))
         .with(life::outcomes(version))
+        .with(life::bars(version))
         .with(parent(version, namespace, &mut seen))
 }
 
@@ -110,6 +113,12 @@ fn revoked(version: &ModelVersion) -> Option<Node> {
     let all = version.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
     let condition = conditions::get(all, Type::Revoked).filter(|c| c.status == "True")?;
     Some(Node::new("revoked", condition.message.clone()).toned(false))
+}
+
+/// Why a person lets it into channels.
+fn approved(version: &ModelVersion) -> Option<Node> {
+    let why = version.metadata.annotations.as_ref()?.get(labels::APPROVED)?;
+    Some(Node::new("approved", why.clone()).toned(true))
 }
 
 /// The chain of champions before it, each below the one after it.

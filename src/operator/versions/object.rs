@@ -7,7 +7,7 @@ use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Obj
 use kube::{Resource, core::DeserializeGuard};
 use serde::{Deserialize, Deserializer};
 use serin_api::{
-    Digest, Level, ModelFiles, ModelVersion, Origin, Outcome, Reason, Role, Serving, Storage,
+    Digest, Level, ModelFiles, ModelVersion, Origin, Outcome, Reason, Role, Serving, Storage, VersionBar,
     conditions::{Type, from_time},
     labels,
 };
@@ -38,8 +38,12 @@ pub struct VersionView {
     pub created_at: Option<DateTime<Utc>>,
     /// Declared by a person.
     pub imported: bool,
-    /// Whether an evaluation refused it.
-    pub refused: bool,
+    /// Whether it passed its evaluation; `None`: nobody has judged it.
+    pub passed: Option<bool>,
+    /// Whether a person lets it into channels.
+    pub approved: bool,
+    /// Deployments that rolled it back.
+    pub bars: Vec<VersionBar>,
     pub recorded: Recorded,
 }
 
@@ -63,15 +67,20 @@ pub struct OutcomeKey {
 }
 
 impl VersionView {
-    /// For deployments.
-    pub fn observed(&self) -> ObservedVersion {
+    /// For the deployment of this name.
+    pub fn observed(&self, deployment: &str) -> ObservedVersion {
         let ModelFiles { uri, digest, layout, .. } = &self.known.files;
         ObservedVersion {
             uid: self.known.uid.clone(),
+            model: self.known.model.clone(),
+            recorded_at: self.created_at.unwrap_or_default(),
             artifact: serin_api::Artifact { uri: uri.clone(), digest: digest.clone(), layout: *layout },
             storage: self.known.storage.clone(),
             revoked: self.known.revoked.clone(),
-            refused: self.refused,
+            refused: self.passed == Some(false),
+            evaluated: self.passed == Some(true),
+            approved: self.approved,
+            bar: self.bars.iter().find(|bar| bar.deployment == deployment).cloned(),
         }
     }
 
@@ -84,7 +93,9 @@ impl VersionView {
     pub fn matters(&self, new: &Self) -> bool {
         self.known.uid != new.known.uid
             || self.known.revoked != new.known.revoked
-            || self.refused != new.refused
+            || self.passed != new.passed
+            || self.approved != new.approved
+            || self.bars != new.bars
     }
 }
 
@@ -119,6 +130,8 @@ struct SlimStatus {
     deployments: Vec<Serving>,
     #[serde(default)]
     outcomes: Vec<OutcomeKey>,
+    #[serde(default)]
+    bars: Vec<VersionBar>,
 }
 #[derive(Deserialize, Clone, Debug)]
 struct SlimCondition {
@@ -180,7 +193,9 @@ fn view(slim: Slim) -> VersionView {
         deleting: metadata.deletion_timestamp.is_some(),
         created_at: metadata.creation_timestamp.as_ref().and_then(from_time),
         imported: spec.origin == Origin::Imported,
-        refused,
+        passed: if refused { Some(false) } else { holds(Type::Evaluated).filter(|passed| *passed) },
+        approved: metadata.annotations.as_ref().is_some_and(|a| a.contains_key(labels::APPROVED)),
+        bars: status.bars,
         recorded: Recorded {
             ready: holds(Type::Ready),
             revoked: holds(Type::Revoked),
@@ -314,6 +329,25 @@ pub mod tests {
         assert_eq!(known.level, Some(Level::Pinned));
         assert_eq!(known.judgements, [Judgement { passed: true, spec_hash: Some("h".into()) }]);
         assert_eq!(known.serves_since.map(|s| s.to_rfc3339()).as_deref(), Some("2026-01-02T00:00:00+00:00"));
+    }
+
+    #[test]
+    fn what_channels_ask_for_is_kept() {
+        let judged = |status: &str| json!({"conditions": [{"type": "Evaluated", "status": status, "reason": "GatePassed"}]});
+        let view = |annotations: Value, status: Value| version("v1", &annotations, &status).view.unwrap();
+        let plain = view(json!({}), json!({}));
+        assert!(plain.passed.is_none() && !plain.approved && plain.bars.is_empty());
+        let passed = |status: &str| view(json!({}), judged(status)).observed("wine").evaluated;
+        assert!(passed("True") && !passed("Unknown") && !passed("False"));
+        let approved = view(json!({"serin.dev/approved": ""}), json!({}));
+        assert!(approved.approved && plain.matters(&approved));
+        let bar = json!({
+            "deployment": "wine", "revision": "r1-2", "reason": "AnalysisFailed", "at": "2026-01-02T00:00:00Z",
+        });
+        let barred = view(json!({}), json!({"bars": [bar]}));
+        assert!(plain.matters(&barred));
+        assert_eq!(barred.observed("wine").bar.unwrap().revision, "r1-2");
+        assert_eq!(barred.observed("pear").bar, None);
     }
 
     #[test]

@@ -31,6 +31,11 @@ pub fn named(md: &ModelDeployment) -> BTreeSet<String> {
     md.spec.model.version_ref.iter().chain(now).chain(past).cloned().collect()
 }
 
+/// The model whose newest version a deployment asks for, if it does.
+pub fn channel(md: &ModelDeployment) -> BTreeSet<String> {
+    md.spec.model.channel.iter().map(|channel| channel.model.clone()).collect()
+}
+
 impl Served {
     /// Takes in what a deployment says about the version of this name and digest.
     pub fn add(&mut self, md: &ModelDeployment, name: &str, digest: &Digest) {

@@ -30,6 +30,13 @@ struct State {
     relist: Option<Namespaces>,
 }
 
+/// A version that has come, gone or changed, and the models that it is or was of.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub place: Place,
+    pub models: BTreeSet<String>,
+}
+
 type Namespaces = BTreeMap<String, Versions>;
 
 /// The versions of a namespace.
@@ -51,6 +58,14 @@ impl Shelf {
         state.now.get(namespace)?.by_name.get(name).cloned()
     }
 
+    /// The versions of a model.
+    pub fn of_model(&self, namespace: &str, model: &str) -> Vec<Arc<VersionView>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(versions) = state.now.get(namespace) else { return Vec::new() };
+        let names = versions.by_model.get(model).into_iter().flatten();
+        names.filter_map(|name| versions.by_name.get(name)).map(Arc::clone).collect()
+    }
+
     /// The versions of a model, and those of these names.
     pub fn of(&self, namespace: &str, model: &str, names: &BTreeSet<String>) -> Vec<Arc<KnownVersion>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -66,11 +81,11 @@ impl Shelf {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let versions = state.now.get(namespace)?;
         let of_model = versions.by_model.get(model)?.iter().filter_map(|name| versions.by_name.get(name));
-        of_model.filter(|v| !v.refused).filter_map(|v| v.created_at).max()
+        of_model.filter(|v| v.passed != Some(false)).filter_map(|v| v.created_at).max()
     }
 
     /// Takes an event in; gives the versions that have come, gone, or changed in what matters to others.
-    pub fn take(&self, event: &Event<VersionObject>) -> Vec<Place> {
+    pub fn take(&self, event: &Event<VersionObject>) -> Vec<Moved> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Init => {
@@ -92,23 +107,27 @@ impl Shelf {
             Event::Apply(object) => match entry(object) {
                 Some((place, view)) => {
                     let old = put(&mut state.now, &place, view.as_ref());
-                    let matters = match (old, view) {
-                        (Some(old), Some(new)) => old.matters(&new),
+                    let matters = match (&old, &view) {
+                        (Some(old), Some(new)) => old.matters(new),
                         (old, new) => old.is_some() || new.is_some(),
                     };
-                    if matters { vec![place] } else { Vec::new() }
+                    if matters { vec![moved(place, [old, view])] } else { Vec::new() }
                 }
                 None => Vec::new(),
             },
             Event::Delete(object) => match entry(object) {
                 Some((place, _)) => {
-                    put(&mut state.now, &place, None);
-                    vec![place]
+                    let old = put(&mut state.now, &place, None);
+                    vec![moved(place, [old, None])]
                 }
                 None => Vec::new(),
             },
         }
     }
+}
+
+fn moved(place: Place, views: [Option<Arc<VersionView>>; 2]) -> Moved {
+    Moved { place, models: views.into_iter().flatten().map(|view| view.known.model.clone()).collect() }
 }
 
 /// Where it stands, and what is there; one that cannot be read is not there.
@@ -142,7 +161,7 @@ fn put(all: &mut Namespaces, place: &Place, view: Option<&Arc<VersionView>>) -> 
     old
 }
 
-fn differences(old: &Namespaces, new: &Namespaces) -> Vec<Place> {
+fn differences(old: &Namespaces, new: &Namespaces) -> Vec<Moved> {
     let get = |all: &Namespaces, (namespace, name): &Place| {
         all.get(namespace).and_then(|v| v.by_name.get(name)).cloned()
     };
@@ -151,11 +170,12 @@ fn differences(old: &Namespaces, new: &Namespaces) -> Vec<Place> {
         .flatten()
         .flat_map(|(namespace, v)| v.by_name.keys().map(|name| (namespace.clone(), name.clone())))
         .collect();
-    let matters = |place: &Place| match (get(old, place), get(new, place)) {
-        (Some(old), Some(new)) => old.matters(&new),
+    let compared = places.into_iter().map(|place| (get(old, &place), get(new, &place), place));
+    let matter = compared.filter(|(old, new, _)| match (old, new) {
+        (Some(old), Some(new)) => old.matters(new),
         _ => true,
-    };
-    places.into_iter().filter(matters).collect()
+    });
+    matter.map(|(old, new, place)| moved(place, [old, new])).collect()
 }
 
 #[cfg(test)]
@@ -166,20 +186,21 @@ mod tests {
     fn plain(name: &str) -> VersionObject {
         version(name, &json!({}), &json!({}))
     }
-    fn place(name: &str) -> Place {
-        ("ns".to_owned(), name.to_owned())
+    fn moved(name: &str) -> Moved {
+        let models = BTreeSet::from(["wine".to_owned()]);
+        Moved { place: ("ns".to_owned(), name.to_owned()), models }
     }
 
     #[test]
     fn coming_going_and_revocation_are_told_and_nothing_else() {
         let shelf = Shelf::default();
         let in_use = json!({"conditions": [{"type": "InUse", "status": "True"}]});
-        assert_eq!(shelf.take(&Event::Apply(plain("v1"))), [place("v1")]);
+        assert_eq!(shelf.take(&Event::Apply(plain("v1"))), [moved("v1")]);
         assert_eq!(shelf.take(&Event::Apply(version("v1", &json!({}), &in_use))), []);
         assert!(shelf.get("ns", "v1").unwrap().recorded.in_use.unwrap());
         let revoked = version("v1", &json!({"serin.dev/revoked": "bad"}), &json!({}));
-        assert_eq!(shelf.take(&Event::Apply(revoked)), [place("v1")]);
-        assert_eq!(shelf.take(&Event::Delete(plain("v1"))), [place("v1")]);
+        assert_eq!(shelf.take(&Event::Apply(revoked)), [moved("v1")]);
+        assert_eq!(shelf.take(&Event::Delete(plain("v1"))), [moved("v1")]);
         assert!(shelf.get("ns", "v1").is_none());
         assert!(shelf.of("ns", "wine", &BTreeSet::new()).is_empty());
     }
@@ -191,13 +212,15 @@ mod tests {
         shelf.take(&Event::Init);
         shelf.take(&Event::InitApply(plain("v2")));
         assert!(shelf.get("ns", "v1").is_some() && !shelf.synced());
-        assert_eq!(shelf.take(&Event::InitDone), [place("v1"), place("v2")]);
+        assert_eq!(shelf.take(&Event::InitDone), [moved("v1"), moved("v2")]);
         assert!(shelf.get("ns", "v1").is_none() && shelf.synced());
         let names = |model: &str, also: &[&str]| -> Vec<String> {
             let also = also.iter().map(|n| (*n).to_owned()).collect();
             shelf.of("ns", model, &also).iter().map(|v| v.name.clone()).collect()
         };
         assert_eq!(names("wine", &["v2", "v3"]), ["v2"]);
+        assert_eq!(shelf.of_model("ns", "wine").len(), 1);
+        assert!(shelf.of_model("ns", "pear").is_empty() && shelf.of_model("other", "wine").is_empty());
         assert_eq!(names("pear", &["v2"]), ["v2"]);
         assert!(names("pear", &[]).is_empty());
     }

@@ -47,7 +47,7 @@ pub struct KnownPod {
     pub name: String,
     /// UID.
     pub uid: String,
-    /// Image of the server.
+    /// Image of the server, and address of the model.
     pub image: String,
     /// When it became ready for the first time.
     pub ready_at: Option<DateTime<Utc>>,
@@ -111,7 +111,8 @@ impl Kubelet {
         Self { shared, tasks }
     }
 
-    /// From now on, also for pods that run already: pods whose server's image contains `image` behave like this.
+    /// From now on, also for pods that run already: pods whose server's image, or the address of whose model, contains
+    /// `image` behave like this.
     pub fn script(&self, image: &str, behaviour: Behaviour) {
         self.shared.script.send_modify(|script| script.lines.push((image.to_owned(), behaviour)));
     }
@@ -196,7 +197,7 @@ async fn run(shared: Arc<Shared>) {
 
 /// One pod, from its creation to its deletion.
 async fn live(shared: Arc<Shared>, pod: Pod) {
-    let image = status::image(&pod);
+    let image = status::serves(&pod);
     let known = KnownPod {
         name: pod.name_any(),
         uid: pod.uid().unwrap_or_default(),

@@ -15,6 +15,14 @@ pub fn image(pod: &Pod) -> String {
     first.and_then(|container| container.image.clone()).unwrap_or_default()
 }
 
+/// What tells the pods of one version from those of another: the server's image, and the address of the model.
+pub fn serves(pod: &Pod) -> String {
+    let init = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref()?.first());
+    let args = init.and_then(|container| container.args.as_deref()).unwrap_or_default();
+    let uri = args.iter().skip_while(|arg| *arg != "--uri").nth(1);
+    format!("{} {}", image(pod), uri.map_or("", String::as_str))
+}
+
 /// The pod's whole status.
 pub fn of(pod: &Pod, behaviour: &Behaviour, restarts: i32) -> Value {
     let now = now();

@@ -109,7 +109,7 @@ impl Prometheus {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// From now on, pods whose image contains `image` have this traffic.
+    /// From now on, pods whose image, or the address of whose model, contains `image` have this traffic.
     pub fn load(&self, image: &str, load: Load) {
         self.shared.state.lock().unwrap().traffic.set(image, load, Utc::now().timestamp_millis());
     }

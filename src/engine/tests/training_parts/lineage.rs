@@ -104,6 +104,32 @@ fn a_namesake_is_another_run_and_a_reuse_is_shown() {
 }
 
 #[test]
+fn channels_say_why_not_this_one() {
+    let mut version = version(&[]);
+    version["metadata"]["annotations"] = json!({"serin.dev/approved": "tasted"});
+    version["status"]["bars"] = json!([{
+        "deployment": "tasting", "revision": "r1-1", "reason": "AnalysisFailed", "at": "2026-08-02T00:00:00Z",
+    }]);
+    let version: ModelVersion = from_value(version).unwrap();
+    let mut deployment = deployment();
+    deployment.spec.model = from_value(json!({"channel": {"model": "wine"}})).unwrap();
+    let told = |status: serde_json::Value| {
+        let deployment = ModelDeployment { status: from_value(status).unwrap(), ..deployment.clone() };
+        let deployments = [deployment];
+        let namespace = Namespace { versions: &[], runs: &[], deployments: &deployments };
+        render(&lineage::tree(&version, namespace), Paint::Plain)
+    };
+    let passed =
+        json!([{"version": "wine-5f3a9c21d0", "reason": "Barred", "message": "it was rolled back here"}]);
+    let text = told(json!({"channel": {"model": "wine", "version": "wine-0", "passedOver": passed}}));
+    assert!(text.contains("├─ approved tasted\n"), "{text}");
+    assert!(text.contains("├─ barred in tasting since 2026-08-02 00:00:00Z (AnalysisFailed)\n"), "{text}");
+    assert!(text.contains("tasting passes it over (Barred): it was rolled back here\n"), "{text}");
+    let text = told(json!({"channel": {"model": "wine", "version": "wine-5f3a9c21d0"}}));
+    assert!(text.contains("tasting asks for it and does not serve it\n"), "{text}");
+}
+
+#[test]
 fn a_circle_of_parents_ends() {
     let a: ModelVersion =
         from_value(version(&[("/metadata/name", json!("a")), ("/spec/parent", json!("b"))])).unwrap();

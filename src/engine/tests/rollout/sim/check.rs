@@ -1,6 +1,6 @@
 //! What must be true at each effect, whatever happens around it.
 
-use serin_api::{Candidate, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy};
+use serin_api::{Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy};
 use serin_engine::{Reading, Write, decide, plan::Entry, ramp};
 use serin_judge::State;
 
@@ -29,11 +29,12 @@ pub fn look(sim: &mut Sim, reading: &Reading) {
 /// Each write, before it is done.
 pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
     match write {
-        Write::CreateDeployment { revision, slot, .. } => {
+        Write::CreateDeployment { revision, slot, spec, .. } => {
             let others = &sim.cluster.deployments;
             must!(sim, stale || others.iter().all(|d| d.revision != *revision), "twice the same revision");
             must!(sim, stale || others.iter().all(|d| d.slot != *slot), "two revisions behind one Service");
             must!(sim, others.len() < 2 || stale, "a third Deployment");
+            unbarred(sim, revision, &spec.model.artifact.digest);
         }
         Write::Scale { name, replicas, .. } => {
             let stable = sim.status.stable.as_ref().map(|s| s.revision.as_str());
@@ -54,7 +55,14 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
         Write::CreateSlotService(_)
         | Write::ConfirmNoTraffic(_)
         | Write::SetBudget { .. }
+        | Write::SetBar { bar: None, .. }
         | Write::DeleteBudget { .. } => {}
+        Write::SetBar { version, bar: Some(bar), .. } => {
+            let tried = sim.status.candidate.as_ref().is_some_and(|c| c.version == *version);
+            let failed = sim.status.last_failed.as_ref().is_some_and(|f| f.version == *version);
+            let known = sim.status.channel.iter().flat_map(|c| &c.bars).any(|b| b.revision == bar.revision);
+            must!(sim, tried || failed || known, "{version} is barred, and nobody tried it");
+        }
         Write::SetWeights { weights, journal, .. } | Write::PatchWeights { weights, journal, .. } => {
             must!(sim, weights.a + weights.b == 100 && (0..=100).contains(&weights.a), "{weights:?}");
             let tested = weights.testers.filter(|_| !stale).and_then(|slot| sim.cluster.at_slot(slot));
@@ -68,6 +76,23 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             }
         }
     }
+}
+
+/// What was rolled back here is begun again only once a person asks for it.
+fn unbarred(sim: &Sim, revision: &str, digest: &Digest) {
+    let status = &sim.status;
+    let known = status.stable.as_ref().is_some_and(|s| s.revision == revision)
+        || status.candidate.as_ref().is_some_and(|c| c.revision == revision);
+    if known || sim.spec.model.channel.is_none() {
+        return;
+    }
+    let own = status.channel.iter().flat_map(|channel| &channel.bars);
+    let own = own.filter(|bar| bar.digest == *digest).map(|bar| &bar.revision);
+    let versions = sim.cluster.versions.values().filter(|version| version.artifact.digest == *digest);
+    let mut bars = own.chain(versions.filter_map(|version| Some(&version.bar.as_ref()?.revision)));
+    let serves = status.stable.as_ref().is_some_and(|s| s.digest == digest.0);
+    let asked = |bar: &String| sim.orders[0].as_ref().is_some_and(|order| order.starts_with(bar.as_str()));
+    must!(sim, serves || bars.all(asked), "{revision} is barred");
 }
 
 /// Weight goes only where something is available, and enough of it.

@@ -259,6 +259,11 @@ impl Cluster {
                 let (weights, journal, uid) = (*weights, Some(journal.clone()), uid.clone());
                 *found = Route { weights, journal, confirmed_at, uid };
             }
+            Write::SetBar { version, uid, bar } => {
+                let version =
+                    self.versions.get_mut(version).filter(|v| v.uid == *uid).ok_or(Refused::Gone)?;
+                version.bar.clone_from(bar);
+            }
             Write::SetWeights { uid, weights, journal } => {
                 let present = self.route.as_ref().map(|r| r.uid.clone());
                 match (&present, uid) {

@@ -1,6 +1,6 @@
 //! Where a story ends, without the times: what two runs of it are compared by.
 
-use serin_api::{IntOrString, Outcome, Phase};
+use serin_api::{IntOrString, Outcome, Phase, Unserved};
 
 use super::Sim;
 
@@ -16,7 +16,13 @@ pub struct End {
     pub weight: i32,
     pub conditions: Vec<(String, String, String)>,
     pub handled_retry: Option<String>,
+    /// What the channel leads to, past what, and what is barred, here and on the versions.
+    pub channel: Option<Led>,
+    pub bars: Vec<String>,
 }
+
+/// What a channel leads to, past what, and what it bars.
+pub type Led = (Option<String>, Vec<(String, Unserved)>, Vec<String>);
 
 impl End {
     pub fn of(sim: &Sim) -> Self {
@@ -36,6 +42,18 @@ impl End {
             weight: status.stable.as_ref().map_or(0, |s| sim.cluster.weight(s.slot)),
             conditions: conditions.collect(),
             handled_retry: status.handled_retry.clone(),
+            channel: status.channel.as_ref().map(|channel| {
+                let passed = channel.passed_over.iter().map(|p| (p.version.clone(), p.reason)).collect();
+                let bars = channel.bars.iter().map(|bar| bar.version.clone()).collect();
+                (channel.version.clone(), passed, bars)
+            }),
+            bars: sim
+                .cluster
+                .versions
+                .iter()
+                .filter(|(_, v)| v.bar.is_some())
+                .map(|(n, _)| n.clone())
+                .collect(),
         }
     }
 }

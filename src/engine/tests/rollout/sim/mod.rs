@@ -1,6 +1,7 @@
 //! A world in memory in which plans are carried out, one effect after the other, on a virtual clock. The operator in it
 //! may die after any effect; what is left is the cluster and the status, as in reality.
 
+pub mod channel;
 pub mod check;
 pub mod cluster;
 pub mod end;
@@ -11,12 +12,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use serin_api::{Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase, ResolvedModel, TrafficMode};
+use serin_api::{Approval, Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase, TrafficMode};
 use serin_engine::{
     Input, ObservedVersion, Orders, Plan, Reading, Revision, Weights, World, Write, decide,
     decide::{measurement, mode},
 };
 
+use channel::{MODEL, channel};
 use cluster::{Cluster, NAME, Temper, UID};
 use metrics::{Metrics, Quality};
 
@@ -27,6 +29,12 @@ pub enum Event {
     Apply(&'static str),
     /// A person asks for a ModelVersion by name.
     Reference(&'static str),
+    /// A person asks for the newest version of the model.
+    Channel(Approval),
+    /// A person approves a ModelVersion, or no longer does.
+    Approve(&'static str, bool),
+    /// Somebody deletes the ModelDeployment, and makes the same one again.
+    MadeAgain,
     /// The ModelVersion is there; or it is there no more.
     Version(&'static str, bool),
     /// Somebody revokes it.
@@ -171,16 +179,7 @@ impl Sim {
     }
 
     pub fn target(&self) -> Revision {
-        let by_name = || {
-            let name = self.spec.model.version_ref.as_ref()?;
-            let version = self.cluster.versions.get(name)?;
-            Some(ResolvedModel {
-                artifact: version.artifact.clone(),
-                version_ref: Some(name.clone()),
-                version: None,
-                storage: version.storage.clone(),
-            })
-        };
+        let by_name = || self.by_name(self.spec.model.version_ref.as_deref().or(self.asked_for())?);
         // While the version is missing, what serves is what is asked for.
         let serves = || self.status.stable.as_ref().map(|s| s.spec.model.clone());
         let model = self.spec.model.resolved().or_else(by_name).or_else(serves);
@@ -267,19 +266,30 @@ impl Sim {
                     uid: format!("uid-of-{name}"),
                     artifact: model.artifact,
                     storage: model.storage,
+                    model: MODEL.to_owned(),
+                    recorded_at: self.now(),
                     revoked: None,
                     refused: false,
+                    evaluated: true,
+                    approved: false,
+                    bar: None,
                 };
-                self.cluster.versions.insert(name.to_owned(), version);
+                self.cluster.versions.entry(name.to_owned()).or_insert(version);
             }
             Event::Version(name, false) => {
                 self.cluster.versions.remove(name);
             }
             Event::Revoke(name) => {
-                let version = self.cluster.versions.get_mut(name).unwrap();
-                version.revoked = Some("trained on bad data".to_owned());
+                self.version(name, |v| v.revoked = Some("trained on bad data".to_owned()));
             }
-            Event::Refuse(name) => self.cluster.versions.get_mut(name).unwrap().refused = true,
+            Event::Refuse(name) => {
+                self.version(name, |v| (v.refused, v.evaluated) = (true, false));
+            }
+            Event::Channel(approval) => self.change(|s| s.model = channel(approval)),
+            Event::Approve(name, approved) => {
+                self.version(name, |v| v.approved = approved);
+            }
+            Event::MadeAgain => self.made_again(),
             Event::Replicas(n) => self.change(|s| s.replicas = n),
             Event::Edit(edit) => self.change(edit),
             Event::Retry(version, word) => self.orders[0] = Some(self.order(version, word)),
@@ -306,9 +316,9 @@ impl Sim {
     }
 
     fn order(&self, version: &str, word: &str) -> String {
-        let mut about = self.spec.clone();
-        about.model = spec(version).model;
-        format!("{} {word}", Revision::of(&about, about.model.resolved().unwrap()).id)
+        let by_name = self.spec.model.artifact.is_none().then(|| self.by_name(version)).flatten();
+        let model = by_name.or_else(|| spec(version).model.resolved());
+        format!("{} {word}", Revision::of(&self.spec, model.unwrap()).id)
     }
 
     fn die(&mut self, seconds: i64) {
@@ -448,6 +458,8 @@ fn describe(write: &Write) -> String {
         Write::DeleteDeployment { name, .. } => format!("delete {name}"),
         Write::ConfirmNoTraffic(slot) => format!("confirm that {slot:?} has no traffic"),
         Write::CreateSlotService(slot) => format!("service {slot:?}"),
+        Write::SetBar { version, bar: Some(_), .. } => format!("bar {version}"),
+        Write::SetBar { version, bar: None, .. } => format!("lift the bar of {version}"),
         Write::SetBudget { max_unavailable, .. } => format!("budget {max_unavailable:?}"),
         Write::DeleteBudget { .. } => "delete the budget".to_owned(),
         Write::SetWeights { weights, journal, .. } | Write::PatchWeights { weights, journal, .. } => {

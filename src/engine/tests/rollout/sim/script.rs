@@ -1,12 +1,14 @@
 //! The stories. Each is told once undisturbed and once for every effect after which the operator can die.
 
 use serin_api::{
-    BlueGreen, Deadlines, HttpRouteRef, IntOrString, ModelDeploymentSpec, OnHorizon, OnNoData, Strategy,
+    Approval, BlueGreen, Deadlines, HttpRouteRef, IntOrString, ModelDeploymentSpec, OnHorizon, OnNoData,
+    Strategy,
 };
 
 use super::{
     Event::{self, *},
     Sim,
+    channel::channel,
     cluster::Temper,
     metrics::Quality,
     spec,
@@ -134,6 +136,15 @@ pub fn by_user_route(s: &mut ModelDeploymentSpec) {
 fn by_own_route(s: &mut ModelDeploymentSpec) {
     s.traffic = spec("v1").traffic;
 }
+fn auto(s: &mut ModelDeploymentSpec) {
+    s.model = channel(Approval::Auto);
+}
+fn manual(s: &mut ModelDeploymentSpec) {
+    s.model = channel(Approval::Manual);
+}
+fn another_server(s: &mut ModelDeploymentSpec) {
+    "registry.example/wine-server:2".clone_into(&mut s.server.image);
+}
 fn patient_with_crashes(s: &mut ModelDeploymentSpec) {
     s.rollout.deadlines.crash_loop_restarts = 5;
 }
@@ -164,6 +175,13 @@ pub fn all() -> Vec<Script> {
         let mut all = vec![v2];
         all.extend_from_slice(events);
         story(name, as_it_is, &all, 2000)
+    };
+    let (first, second) = ((2, Version("v1", true)), (100, Version("v2", true)));
+    let approved = (2, Approve("v1", true));
+    let in_channel = |name, events: &[(i64, Event)]| {
+        let mut all = vec![first, second];
+        all.extend_from_slice(events);
+        story(name, auto, &all, 2000)
     };
     let crashing = (0, Temper("v1", Temper::CrashLoop));
     let no_room = (90, Temper("v2", Temper::AtMost(0)));
@@ -435,6 +453,56 @@ pub fn all() -> Vec<Script> {
         ),
         plain("a bad version", &[bad, there, by_name]),
         plain("a version and back", &[there, by_name, (200, Apply("v1"))]),
+        story("a channel without a version", auto, &[], 2000),
+        in_channel("a channel", &[]),
+        in_channel("a channel and a bad version", &[bad]),
+        in_channel("a channel and a crash loop", &[(90, Temper("v2", Temper::CrashLoop))]),
+        in_channel("a channel and no image", &[(90, Temper("v2", Temper::NoImage))]),
+        in_channel("a channel and one that is not judged", &[(100, Refuse("v2"))]),
+        in_channel("a channel, sent back by hand", &[(150, Abort("v2", ""))]),
+        in_channel("a channel, revoked while it is tried", &[(200, Revoke("v2"))]),
+        in_channel("a channel, revoked while it serves", &[(1000, Revoke("v2"))]),
+        in_channel("a channel, all revoked", &[(1000, Revoke("v2")), (1000, Revoke("v1"))]),
+        in_channel("a channel and a third in mid-canary", &[(200, Version("v3", true))]),
+        in_channel("a channel, a bad one, and a third", &[bad, (400, Version("v3", true))]),
+        in_channel("a channel, its record deleted", &[(1000, Version("v2", false))]),
+        in_channel(
+            "a channel, its record deleted, and a third",
+            &[(1000, Version("v2", false)), (1200, Version("v3", true))],
+        ),
+        in_channel("a channel, a bad one, made again", &[bad, (600, MadeAgain)]),
+        in_channel(
+            "a channel, retried",
+            &[bad, (400, Quality("v2", Quality::Good)), (500, Retry("v2", "again"))],
+        ),
+        in_channel("a channel, retried on its way back", &[bad, (153, Retry("v2", "again"))]),
+        in_channel("a channel, retried in vain", &[bad, (500, Retry("v2", "again"))]),
+        in_channel(
+            "a channel, made again and retried",
+            &[bad, (600, MadeAgain), (700, Quality("v2", Quality::Good)), (900, Retry("v2", "again"))],
+        ),
+        in_channel(
+            "a channel and a bad server",
+            &[(600, Quality("v2", Quality::Bad)), (700, Edit(another_server))],
+        ),
+        in_channel(
+            "a channel left for a version",
+            &[bad, (600, Reference("v2")), (700, Quality("v2", Quality::Good))],
+        ),
+        plain("a channel after a bad version", &[bad, there, by_name, (500, Channel(Approval::Auto))]),
+        story("a channel by hand", manual, &[first, approved, second, (400, Approve("v2", true))], 2000),
+        story(
+            "a channel by hand, withdrawn while it is tried",
+            manual,
+            &[first, approved, second, (100, Approve("v2", true)), (200, Approve("v2", false))],
+            2000,
+        ),
+        story(
+            "a channel by hand, all withdrawn",
+            manual,
+            &[first, approved, (100, Approve("v1", false))],
+            2000,
+        ),
         plain("a third while taking over", &[(50, Kill("v1", None)), v2, (106, Apply("v3"))]),
         plain(
             "a third while stable is broken",
