@@ -26,5 +26,6 @@ mod strategies;
 mod training_failures;
 mod training_results;
 mod training_success;
+mod user_route;
 mod versions;
 mod watch;

@@ -20,6 +20,8 @@ pub fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         ("/spec/replicas", json!(-1), "replicas"),
         ("/spec/replicas", json!(1001), "replicas"),
         ("/spec/traffic/gateway", json!({"parentRefs": []}), "parentRefs"),
+        ("/spec/traffic/httpRoute", json!({"name": "shop"}), "at most one of gateway and httpRoute"),
+        ("/spec/traffic", json!({"httpRoute": {"name": "Shop"}}), "name"),
         ("/spec/rollout/steps", json!([{"weight": 10}, {"weight": 10}]), "steps must go up"),
         ("/spec/rollout/steps", json!([{"weight": 50}, {"weight": 10}]), "steps must go up"),
         ("/spec/rollout/steps", json!([{"weight": 0}]), "weight"),

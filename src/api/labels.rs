@@ -17,6 +17,10 @@ pub const SLOT: &str = "serin.dev/slot";
 pub const INSTANCE: &str = "serin.dev/instance";
 /// On the route (or Service) that carries the weights: the decision the weights were written for.
 pub const JOURNAL: &str = "serin.dev/journal";
+/// The same on a route that a user owns: several `ModelDeployment`s may have a rule each in it.
+pub fn journal_of(name: &str) -> String {
+    format!("{JOURNAL}-{name}")
+}
 /// On the `ModelDeployment`: `<revision>`, or `<revision> <anything>` for a second time: a rejected revision that a
 /// person wants tried again. Bound to the revision, so that a stale request does nothing; acted on once a value.
 pub const RETRY: &str = "serin.dev/retry";

@@ -54,12 +54,12 @@ pub use retrain_status::{
 pub use rollout::{BlueGreen, Deadlines, OnHorizon, OnNoData, Rollout, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
-    Candidate, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase, Resolved,
-    Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, Waiting, WaitingReason,
-    WeightRecord,
+    Candidate, Contested, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase,
+    Resolved, Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, Waiting,
+    WaitingReason, WeightRecord,
 };
 pub use storage::Storage;
-pub use traffic::{GatewayTraffic, ParentRef, Testers, Traffic, TrafficMode};
+pub use traffic::{GatewayTraffic, HttpRouteRef, ParentRef, Testers, Traffic, TrafficMode};
 
 pub use training_run::{
     BaseModel, Dataset, Launcher, Output, Retention, Retries, Source, Trainer, TrainingRun, TrainingRunSpec,

@@ -68,6 +68,8 @@ pub enum Reason {
     NameTaken,
     /// The route has not been accepted by its Gateway.
     RouteNotAccepted,
+    /// The user's route is missing, or has no rule for us; the message says what to change.
+    RouteUnusable,
     /// Metrics are read.
     MetricsRead,
     /// No analysis is under way.
@@ -207,6 +209,7 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::NameTaken => "NameTaken",
             Self::RouteNotAccepted => "RouteNotAccepted",
+            Self::RouteUnusable => "RouteUnusable",
             Self::MetricsRead => "MetricsRead",
             Self::NoAnalysis => "NoAnalysis",
             Self::DigestVerified => "DigestVerified",

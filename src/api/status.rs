@@ -365,6 +365,22 @@ pub struct TrafficStatus {
     /// Replica ratio only: the closest weight that this many pods can express.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reachable_weight: Option<i32>,
+    /// Name of the user's HTTPRoute that has the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Somebody else sets the weights of that route back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contested: Option<Contested>,
+}
+
+/// How often weights that were set back were written again, and when last: the more often, the longer the next wait.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Contested {
+    /// How often, one soon after the other.
+    pub count: i32,
+    /// When last.
+    pub at: DateTime<Utc>,
 }
 
 /// What a decision filled in.

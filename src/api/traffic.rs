@@ -4,13 +4,42 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Absent gateway: one Service named like the `ModelDeployment`, and the share of pods decides (replica ratio).
+/// Without either: one Service named like the `ModelDeployment`, and the share of pods decides (replica ratio).
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.gateway) || !has(self.httpRoute)")
+        .message("traffic has at most one of gateway and httpRoute: a route that Serin writes, or one of yours"),
+)]
 pub struct Traffic {
     /// Weights on an HTTPRoute of the Gateway API that Serin writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayTraffic>,
+    /// Weights on an HTTPRoute of yours, in the same namespace. Nothing else in it is touched, but for the annotation
+    /// `serin.dev/journal-NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<HttpRouteRef>,
+}
+
+impl Traffic {
+    /// Whether requests are divided by weights on an HTTPRoute, whoever owns it.
+    pub const fn by_route(&self) -> bool {
+        self.gateway.is_some() || self.http_route.is_some()
+    }
+}
+
+/// An HTTPRoute with one rule that has both Services, `NAME-a` and `NAME-b`, among its backends. Their weights add up to
+/// 100 from then on.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRouteRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Name of the rule, where more than one has both Services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub rule: Option<String>,
 }
 
 /// An HTTPRoute named like the `ModelDeployment`, attached to these parents.

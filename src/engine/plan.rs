@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use serin_api::{IntOrString, ModelDeploymentStatus, Reason, RevisionSpec, Slot, VersionBar};
 
+use crate::objects::user_route::Place;
+
 /// What a reconcile will do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -80,6 +82,17 @@ pub enum Write {
     SetWeights {
         /// UID of the present one; `None`: POST.
         uid: Option<String>,
+        /// Percent to each slot.
+        weights: Weights,
+        /// What they are for.
+        journal: Journal,
+    },
+    /// JSON patch of the weights in a route that the user owns; see [`crate::objects::user_route`].
+    PatchWeights {
+        /// UID of the route.
+        uid: String,
+        /// Where they stand.
+        place: Place,
         /// Percent to each slot.
         weights: Weights,
         /// What they are for.

@@ -50,6 +50,7 @@ fn kind(reason: Reason) -> Kind {
         Reason::HorizonReached
         | Reason::StableUnavailable
         | Reason::ProgressDeadlineExceeded
+        | Reason::RouteUnusable
         | Reason::RouteNotAccepted => Kind::Held,
         Reason::Complete | Reason::Promoted => Kind::Finished,
         Reason::Rejected
@@ -123,6 +124,9 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
     let wanted = input.spec.replicas;
     let (state, reason, message) = match &status.stable {
         None => (State::False, Reason::FirstDeployment, "nothing serves yet".to_owned()),
+        Some(_) if input.world.unusable_route.is_some() => {
+            (State::False, Reason::RouteUnusable, "no route leads to it".to_owned())
+        }
         Some(_) if refused => {
             (State::False, Reason::RouteNotAccepted, "the gateway refuses the route".to_owned())
         }
@@ -170,7 +174,14 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         (Some(c), TrafficMode::ReplicaRatio) if c.weight > 0 => Some(ramp::reachable(c.weight, wanted)),
         _ => None,
     };
-    status.traffic = Some(TrafficStatus { mode, reachable_weight });
+    let contested = status.traffic.as_ref().and_then(|t| t.contested);
+    // Likewise.
+    let serving = input.status.traffic.as_ref().filter(|_| input.status.stable.is_some());
+    let route = match serving {
+        Some(recorded) => recorded.route.clone(),
+        None => input.spec.traffic.http_route.as_ref().map(|r| r.name.clone()),
+    };
+    status.traffic = Some(TrafficStatus { mode, reachable_weight, route, contested });
     status.replicas = status.stable.as_ref().and_then(|s| input.world.of(&s.revision)).map(|d| d.replicas);
     status.selector = Some(format!("{}={}", labels::INSTANCE, revision::instance(input.uid)));
 }

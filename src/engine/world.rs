@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serin_api::{Artifact, IntOrString, Slot, Storage, VersionBar};
 
-use crate::plan::{Journal, Weights};
+use crate::{
+    objects::user_route::Place,
+    plan::{Journal, Weights},
+};
 
 /// Our children as the caches show them. Objects without our UID in their owner reference are not in here.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +17,8 @@ pub struct World {
     pub deployments: Vec<ObservedDeployment>,
     /// The object that carries the weights.
     pub traffic: Option<ObservedTraffic>,
+    /// Why the route that the user names cannot be used; there is no `traffic` then.
+    pub unusable_route: Option<String>,
     /// Gateway mode: which of the two slot Services exist as they should.
     pub slot_services: Vec<Slot>,
     /// The PodDisruptionBudget.
@@ -132,6 +137,8 @@ pub struct ObservedTraffic {
     pub intact: bool,
     /// Why the gateway refuses it, if it does.
     pub refused: Option<String>,
+    /// Where the weights stand in a route that the user owns.
+    pub place: Option<Place>,
 }
 
 impl World {

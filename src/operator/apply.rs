@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     fresh::Kind,
     observe::Object,
+    user_routes::UserRoute,
     versions::set_bar,
     write::{Applied, Target, Writer, failed},
 };
@@ -31,6 +32,11 @@ pub async fn apply(ctx: &Context, object: &Object<'_>, plan: &Plan) -> Result<Ap
         }
     }
     status(&writer, object, &plan.status).await
+}
+
+/// The last write for an object that is being deleted.
+pub async fn farewell(ctx: &Context, object: &Object<'_>, write: &Write) -> Result<(), Error> {
+    one(ctx, &Writer::new(ctx, &object.owner), object, write).await.map(|_| ())
 }
 
 async fn one(
@@ -84,6 +90,11 @@ async fn one(
                 writer.patch(&target, owner.name, &params, &Patch::Apply(body)).await
             }
         }
+        Write::PatchWeights { uid, place, weights, journal } => {
+            let Some(route) = &object.md.spec.traffic.http_route else { return Ok(Applied::Outrun) };
+            let operations = objects::user_route::patch(&owner, uid, place, *weights, journal);
+            writer.json_patch(&Target::of::<HttpRoute>(Kind::Route), &route.name, operations).await
+        }
         Write::SetBar { version, uid, bar } => set_bar(writer, owner.name, version, uid, bar.as_ref()).await,
         Write::Scale { name, uid, replicas } => {
             let body = json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}});
@@ -94,9 +105,13 @@ async fn one(
         }
         Write::ConfirmNoTraffic(slot) => {
             let routes: Api<HttpRoute> = Api::namespaced(ctx.client.clone(), owner.namespace);
-            let found = routes.get_opt(owner.name).await;
-            let found = found.map_err(|e| failed("get", "HTTPRoute", owner.name, e))?;
-            let weights = found.and_then(|route| route.view(ident(&route.metadata)).weights);
+            let users = object.md.spec.traffic.http_route.as_ref();
+            let name = users.map_or(owner.name, |route| &route.name);
+            let found = routes.get_opt(name).await.map_err(|e| failed("get", "HTTPRoute", name, e))?;
+            let weights = found.and_then(|route| match users {
+                Some(wanted) => UserRoute::of(&route).weights(wanted, owner.name),
+                None => route.view(ident(&route.metadata)).weights,
+            });
             let in_use = weights.is_some_and(|weights| weights.reaches(*slot));
             Ok(if in_use { Applied::Outrun } else { Applied::Whole })
         }

@@ -25,6 +25,7 @@ use crate::{
     telemetry::Telemetry,
     training::RunObject,
     unreadable::Unreadable,
+    user_routes::UserRoutes,
     versions::{Shelf, VersionObject},
 };
 
@@ -45,6 +46,9 @@ pub struct Context {
     pub deployments: Index<SlimDeployment>,
     pub services: Index<SlimService>,
     pub routes: Index<HttpRoute>,
+    /// Routes that users own, and who names them.
+    pub user_routes: UserRoutes,
+    pub route_mentions: Mentions,
     pub budgets: Index<SlimBudget>,
     pub pods: Index<SlimPod>,
     /// Whether the cluster serves HTTPRoute.
@@ -122,6 +126,8 @@ impl Context {
             deployments: Index::default(),
             services: Index::default(),
             routes: Index::default(),
+            user_routes: UserRoutes::default(),
+            route_mentions: Mentions::default(),
             budgets: Index::default(),
             pods: Index::default(),
             gateway_api: AtomicBool::new(false),
@@ -150,12 +156,13 @@ impl Context {
     }
 
     /// Each cache, and whether it has seen its first list.
-    pub fn caches(&self) -> [(&'static str, bool); 11] {
+    pub fn caches(&self) -> [(&'static str, bool); 12] {
         [
             ("deployments", self.deployments.synced()),
             ("services", self.services.synced()),
             ("pods", self.pods.synced()),
             ("httproutes", self.routes.synced()),
+            ("httproutes of users", self.user_routes.synced()),
             ("poddisruptionbudgets", self.budgets.synced()),
             ("modelversions", self.versions.synced()),
             ("jobs", self.jobs.synced()),

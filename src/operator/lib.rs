@@ -7,6 +7,7 @@
 //! - `children`: what we keep of Deployments, Services, routes, Jobs and pods (a few hundred bytes each)
 //! - `index`: those, by owner, fed by one watch a kind; `mentions`: who names which version or deployment
 //! - `fresh`: our own writes, remembered until the caches show them
+//! - `user_routes`: HTTPRoutes that users own
 //! - `taken`: names that strangers bear; `unreadable`: objects that do not fit our types
 //! - `guard`: deadline, panics and retries around a reconcile; `write`: how each write is made safe
 //! - `watches`: what wakes whom; `run`: start and end
@@ -38,6 +39,7 @@ mod taken;
 mod telemetry;
 mod training;
 mod unreadable;
+mod user_routes;
 mod versions;
 mod watches;
 mod write;

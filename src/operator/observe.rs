@@ -73,12 +73,17 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
     let services = ctx.services.of(owner);
     let routes = ctx.routes.of(owner);
     let budgets = ctx.budgets.of(owner);
+    let wanted_route = object.md.spec.traffic.http_route.as_ref();
+    let user_route = wanted_route.and_then(|r| ctx.user_routes.get(&owner.namespace, &r.name));
     let seen = |i: &Ident| (i.version, i.uid.clone(), i.deleting);
     let fresh = ctx.own_writes.visible(owner, |kind, name| match kind {
         Kind::Main => Some((object.version(), owner.uid.clone(), false)),
         Kind::Deployment => deployments.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Service => services.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
-        Kind::Route => routes.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
+        Kind::Route => {
+            let mut all = routes.iter().map(|v| &v.ident).chain(user_route.iter().map(|r| &r.ident));
+            all.find(|i| i.name == name).map(seen)
+        }
         Kind::Budget => budgets.iter().map(|v| &v.ident).find(|i| i.name == name).map(seen),
         Kind::Version => {
             let found = ctx.versions.get(&owner.namespace, name);
@@ -95,8 +100,15 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         .into_iter()
         .filter(|slot| services.iter().any(|s| is_slot_service(object, s, *slot)))
         .collect();
-    let traffic = match decide::mode(&object.md.spec) {
-        TrafficMode::Gateway => {
+    let mut unusable_route = None;
+    let traffic = match (decide::mode(&object.md.spec), wanted_route) {
+        (TrafficMode::Gateway, Some(wanted)) => {
+            let missing = || format!("HTTPRoute {} does not exist in this namespace: make it", wanted.name);
+            let found = user_route.as_ref().filter(|route| !route.ident.deleting).ok_or_else(missing);
+            let found = found.and_then(|route| route.observed(wanted, &owner.name));
+            found.map_err(|why| unusable_route = Some(why)).ok()
+        }
+        (TrafficMode::Gateway, None) => {
             routes.into_iter().find(|r| r.ident.name == owner.name).map(|r| ObservedTraffic {
                 uid: r.ident.uid.clone(),
                 weights: r.weights.unwrap_or(UNKNOWN),
@@ -106,9 +118,10 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
                     && r.journal.is_some()
                     && object.md.spec.traffic.gateway.as_ref().is_some_and(|g| attached_as_wanted(&r, g)),
                 refused: r.refused,
+                place: None,
             })
         }
-        TrafficMode::ReplicaRatio => {
+        (TrafficMode::ReplicaRatio, _) => {
             services.into_iter().find(|s| s.ident.name == owner.name).map(|s| ratio_traffic(object, s))
         }
     };
@@ -138,6 +151,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
             })
             .collect(),
         traffic,
+        unusable_route,
         slot_services,
         budget: budgets.into_iter().find(|b| b.ident.name == owner.name).map(|b| ObservedBudget {
             uid: b.ident.uid,
@@ -185,7 +199,8 @@ fn ratio_traffic(object: &Object<'_>, s: ServiceView) -> ObservedTraffic {
         && selects(labels::INSTANCE) == Some(instance.as_str())
         && selects(labels::SLOT) == objects::service::only(weights).map(Slot::as_str)
         && s.selector.len() == 1 + usize::from(objects::service::only(weights).is_some());
-    ObservedTraffic { uid: s.ident.uid, weights, journal: s.journal, confirmed: true, intact, refused: None }
+    let (uid, journal) = (s.ident.uid, s.journal);
+    ObservedTraffic { uid, weights, journal, confirmed: true, intact, refused: None, place: None }
 }
 
 /// The worst trouble of each revision's pods: a missing model says more than a missing image, that more than a full node.

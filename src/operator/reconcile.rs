@@ -6,7 +6,7 @@ use chrono::Utc;
 use kube::core::DeserializeGuard;
 use kube_runtime::controller::Action;
 use serin_api::ModelDeployment;
-use serin_engine::decide;
+use serin_engine::{Reading, decide};
 
 use crate::{
     apply,
@@ -35,7 +35,12 @@ async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<
     };
     let Some(object) = Object::of(md, whole_seconds(Utc::now())) else { return Ok(Action::await_change()) };
     if md.metadata.deletion_timestamp.is_some() {
-        // Everything we made is owned by it: the garbage collector does the rest.
+        // Everything we made is owned by it: the garbage collector does the rest. A route of the user's stays.
+        let world = if ctx.synced() { observe::world(ctx, &object) } else { None };
+        let last = world.and_then(|world| decide::farewell(&object.input(&world, &Reading::NotAsked)));
+        if let Some(write) = last {
+            apply::farewell(ctx, &object, &write).await?;
+        }
         return Ok(Action::await_change());
     }
     if !ctx.synced() {

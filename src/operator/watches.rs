@@ -50,6 +50,12 @@ pub fn models(
         for version in mention(&ctx.model_mentions, event, named) {
             ctx.wake(OwnerKind::ModelVersion, version);
         }
+        let route = |md: &DeserializeGuard<ModelDeployment>| {
+            let md = md.0.as_ref().ok()?;
+            Some(md.spec.traffic.http_route.iter().map(|route| route.name.clone()).collect())
+        };
+        // Who names another route is looked at anyway.
+        mention(&ctx.route_mentions, event, route);
         if let Event::Apply(md) | Event::InitApply(md) | Event::Delete(md) = event
             && let Some(namespace) = md.namespace()
         {
@@ -262,6 +268,7 @@ fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Pla
                     Ok(true) => break,
                     Ok(false) => {
                         ctx.routes.nothing_to_list();
+                        ctx.user_routes.nothing_to_list();
                         tokio::time::sleep(GATEWAY_API_RECHECK).await;
                     }
                     // Not knowing is not "no": nothing is decided until it is known.
@@ -274,8 +281,31 @@ fn routes(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Pla
             ctx.gateway_api.store(true, Ordering::Release);
         }
     };
-    stream::once(served)
-        .flat_map(move |()| children::<HttpRoute>(&ctx, namespace.as_deref(), "", |c| &c.routes, |_, _| true))
+    stream::once(served).flat_map(move |()| {
+        let ours = children::<HttpRoute>(&ctx, namespace.as_deref(), "", |c| &c.routes, |_, _| true);
+        stream::select(ours, routes_of_users(&ctx, namespace.as_deref()))
+    })
+}
+
+/// Everybody else's HTTPRoutes: who names one that changed is looked at again.
+fn routes_of_users(ctx: &Arc<Context>, namespace: Option<&str>) -> impl Stream<Item = Place> + Send + use<> {
+    let theirs = format!("{}!={}", labels::MANAGED_BY, labels::MANAGER);
+    let config = watcher::Config::default().labels(&theirs).page_size(PAGE);
+    let ctx = Arc::clone(ctx);
+    watcher(api::<HttpRoute>(&ctx.client, namespace), config).default_backoff().flat_map(move |event| {
+        let changed = match event {
+            Ok(event) => ctx.user_routes.take(&event),
+            Err(error) => {
+                tracing::warn!(kind = "HTTPRoute", %error, "watch");
+                Vec::new()
+            }
+        };
+        let named = changed.into_iter().flat_map(|(namespace, route)| {
+            let names = ctx.route_mentions.of(&namespace, &route).into_iter();
+            names.map(move |name| (namespace.clone(), name)).collect::<Vec<_>>()
+        });
+        stream::iter(named.collect::<Vec<_>>())
+    })
 }
 
 /// A Gateway API that is installed later is noticed after this long at most.

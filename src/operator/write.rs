@@ -143,6 +143,18 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// A JSON patch, guarded by tests of its own. One that fails means that the object has changed.
+    pub async fn json_patch(&self, target: &Target, name: &str, operations: Value) -> Result<Applied, Error> {
+        let operations = serde_json::from_value(operations)
+            .map_err(|e| Error::Build { object: format!("patch of {name}"), why: e.to_string() })?;
+        let params =
+            PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
+        match self.patch(target, name, &params, &Patch::Json(operations)).await {
+            Err(Error::Api { source, .. }) if is_failed_test(&source) => Ok(Applied::Outrun),
+            done => done,
+        }
+    }
+
     /// DELETE of this incarnation; `how` says when its dependents go.
     pub async fn delete(
         &self,
@@ -204,6 +216,11 @@ impl<'a> Writer<'a> {
             self.ctx.own_writes.expect(self.owner, kind, &i.name, Expect::AtLeast(i.version));
         }
     }
+}
+
+/// How an apiserver says that a test in a JSON patch did not hold.
+fn is_failed_test(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
 }
 
 /// Of every status write.

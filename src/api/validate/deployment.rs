@@ -17,6 +17,17 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     range("availability.minReadySeconds", spec.availability.min_ready_seconds, 0, 3600)?;
     range("availability.drainSeconds", spec.availability.drain_seconds, 0, 3600)?;
     max_unavailable(&spec.availability)?;
+    if spec.traffic.gateway.is_some() && spec.traffic.http_route.is_some() {
+        return Err("traffic has at most one of gateway and httpRoute".to_owned());
+    }
+    if let Some(route) = &spec.traffic.http_route {
+        let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+        let name = &route.name;
+        let edges = name.starts_with(['-', '.']) || name.ends_with(['-', '.']);
+        if name.is_empty() || name.len() > 253 || edges || !name.bytes().all(inside) {
+            return Err(format!("traffic.httpRoute.name {name:?} is not the name of an HTTPRoute"));
+        }
+    }
     if let Some(gateway) = &spec.traffic.gateway
         && gateway.parent_refs.is_empty()
     {

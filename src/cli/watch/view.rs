@@ -136,8 +136,9 @@ pub fn place(deployment: &ModelDeployment) -> String {
 
 fn how(deployment: &ModelDeployment) -> String {
     let spec = &deployment.spec;
+    let route = || spec.traffic.http_route.as_ref().map(|route| format!("route {}", route.name));
     let traffic = spec.traffic.gateway.as_ref().map_or_else(
-        || "replica ratio".to_owned(),
+        || route().unwrap_or_else(|| "replica ratio".to_owned()),
         |gateway| {
             let names: Vec<&str> = gateway.parent_refs.iter().map(|parent| parent.name.as_str()).collect();
             format!("gateway {}", names.join(", "))

@@ -33,6 +33,8 @@ pub(super) struct Draft<'a> {
     pub(super) headline: Option<(Reason, String)>,
     /// Whether the headline is about something that nothing but a change from outside will end.
     stuck: bool,
+    /// Somebody else sets the weights of the user's route back.
+    pub(super) contested: Option<String>,
     pub(super) recheck: Option<Duration>,
     pub(super) decisive: bool,
 }
@@ -49,6 +51,7 @@ impl<'a> Draft<'a> {
             notes: Vec::new(),
             headline: None,
             stuck: false,
+            contested: None,
             recheck: None,
             decisive: false,
         }
@@ -165,6 +168,9 @@ impl<'a> Draft<'a> {
         let headline = match (self.headline.take(), refused) {
             // What the user has to change comes first.
             (Some(wrong @ (reason, _)), _) if report::is_for_the_user(reason) => Some(wrong),
+            _ if self.contested.is_some() => {
+                self.contested.take().map(|message| (Reason::TrafficMismatch, message))
+            }
             (_, Some(why)) => {
                 Some((Reason::RouteNotAccepted, format!("the gateway refuses the route: {why}")))
             }
@@ -245,11 +251,7 @@ impl<'a> Draft<'a> {
     /// Ensures weights. `true` once they are in force and confirmed.
     pub(super) fn weights(&mut self, weights: Weights, journal: Journal) -> bool {
         if self.mode == TrafficMode::Gateway {
-            for slot in [serin_api::Slot::A, serin_api::Slot::B] {
-                if !self.world().slot_services.contains(&slot) {
-                    self.writes.push(Write::CreateSlotService(slot));
-                }
-            }
+            self.keep_slot_services();
         }
         match &self.world().traffic {
             None => {
@@ -257,6 +259,10 @@ impl<'a> Draft<'a> {
                 false
             }
             Some(t) if t.weights == weights && t.intact => t.confirmed,
+            Some(t) if t.place.is_some() => {
+                self.patch_weights(t, weights, journal);
+                false
+            }
             Some(t) => {
                 self.writes.push(Write::SetWeights { uid: Some(t.uid.clone()), weights, journal });
                 false
@@ -432,9 +438,10 @@ impl<'a> Draft<'a> {
     /// A weight was written and is not confirmed. No state of its own worth a status write: it lasts milliseconds, and
     /// the next write tells the rest.
     pub(super) fn wait_for_gateway(&mut self) {
-        let resolved = self.status.resolved.take();
+        let (resolved, traffic) = (self.status.resolved.take(), self.status.traffic.take());
         self.status = self.input.status.clone();
         self.status.resolved = resolved;
+        self.status.traffic = traffic;
         self.headline = None;
     }
 

@@ -5,6 +5,7 @@
 //! - `canary`: it has traffic and is judged; steps, promotion
 //! - `recreate`: it comes in the place of the stable version's pods
 //! - `waiting`: what keeps its pods from starting, and how long that is borne
+//! - `user_route`: a route that belongs to the user
 //! - `retreat`: its traffic is taken away
 //! - `target`: what the spec asks for; `channel`: where it leaves that to us
 //! - `draft`: the plan in the making that they all write on
@@ -22,6 +23,7 @@ mod retreat;
 mod start;
 mod steady;
 mod target;
+mod user_route;
 mod waiting;
 
 use std::time::Duration;
@@ -33,6 +35,7 @@ use serin_api::{
 };
 
 pub use hand::Orders;
+pub use user_route::farewell;
 pub use waiting::{Deadline, Limit, deadline};
 
 use crate::{
@@ -78,7 +81,7 @@ impl Input<'_> {
 
 /// How a spec wants its traffic divided.
 pub fn mode(spec: &ModelDeploymentSpec) -> TrafficMode {
-    if spec.traffic.gateway.is_some() { TrafficMode::Gateway } else { TrafficMode::ReplicaRatio }
+    if spec.traffic.by_route() { TrafficMode::Gateway } else { TrafficMode::ReplicaRatio }
 }
 
 /// Whether a candidate's first traffic depends on what is measured: not that of a preview.
@@ -140,8 +143,8 @@ pub fn decide(input: &Input<'_>) -> Plan {
         return d.stalled(Reason::InvalidSpec, message);
     }
     if d.mode == TrafficMode::Gateway && !input.world.gateway_api {
-        let message = "traffic.gateway is set, but this cluster does not serve HTTPRoute \
-                       (gateway.networking.k8s.io/v1): install the Gateway API or remove traffic.gateway";
+        let message = "traffic is to be divided by an HTTPRoute, but this cluster does not serve them \
+                       (gateway.networking.k8s.io/v1): install the Gateway API, or remove traffic.gateway and httpRoute";
         d.look_again(Duration::from_secs(30));
         return d.stalled(Reason::InvalidSpec, message.to_owned());
     }
@@ -149,6 +152,15 @@ pub fn decide(input: &Input<'_>) -> Plan {
     if input.status.stable.is_some() && before.is_some_and(|mode| mode != d.mode) {
         let message =
             "traffic.gateway was added or removed; put it back, and make a second ModelDeployment instead";
+        return d.stalled(Reason::InvalidSpec, message.to_owned());
+    }
+    let routes = [
+        input.status.traffic.as_ref().and_then(|t| t.route.as_deref()),
+        input.spec.traffic.http_route.as_ref().map(|r| r.name.as_str()),
+    ];
+    if input.status.stable.is_some() && before.is_some() && routes[0] != routes[1] {
+        let message = "traffic.httpRoute was added, removed or renamed while something serves: the route of before would go \
+                       on with weights that nobody keeps. Put it back, and make a second ModelDeployment instead";
         return d.stalled(Reason::InvalidSpec, message.to_owned());
     }
     if let Some(taken) = input.world.taken.first() {
@@ -160,6 +172,9 @@ pub fn decide(input: &Input<'_>) -> Plan {
         return d.done(Some(Duration::from_secs(1)));
     }
 
+    if let Some(why) = &input.world.unusable_route {
+        return d.without_route(why);
+    }
     let nothing = channel::record(&mut d);
     let target = match input.target() {
         Ok(target) => target,

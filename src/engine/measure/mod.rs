@@ -49,7 +49,8 @@ impl Measurement {
     /// testers come on top of it.
     #[must_use]
     pub fn weighed(mut self, spec: &ModelDeploymentSpec, weights: &[WeightRecord]) -> Self {
-        if spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.testers.is_none()) {
+        let testers = spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.testers.is_some());
+        if spec.traffic.by_route() && !testers {
             self.weights = weights.to_vec();
         }
         self

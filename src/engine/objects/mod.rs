@@ -5,6 +5,7 @@ mod deployment;
 mod route;
 pub mod service;
 pub mod storage;
+pub mod user_route;
 
 use serde_json::{Value, json};
 use serin_api::{ModelDeploymentSpec, Slot, labels};

@@ -34,6 +34,8 @@ pub struct RouteParent {
 #[serde(rename_all = "camelCase")]
 pub struct RouteRule {
     #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
     pub matches: Vec<RouteMatch>,
     #[serde(default)]
     pub backend_refs: Vec<RouteBackend>,
@@ -51,6 +53,12 @@ pub struct RouteHeader {
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct RouteBackend {
     pub name: String,
+    #[serde(default)]
+    pub group: Option<String>,
+    #[serde(default)]
+    pub kind: Option<String>,
+    #[serde(default)]
+    pub namespace: Option<String>,
     #[serde(default = "one")]
     pub weight: i32,
 }
@@ -153,7 +161,7 @@ fn testers(name: &str, rule: &RouteRule) -> Option<(Slot, RouteHeader)> {
 /// Confirmed: every parent we name says Accepted and ResolvedRefs for this very generation. Refused: one of them says
 /// that it does not accept it. References that do not resolve are no refusal: a Service made a moment ago may not have
 /// reached the gateway yet.
-fn route_state(route: &HttpRoute) -> (bool, Option<String>) {
+pub fn route_state(route: &HttpRoute) -> (bool, Option<String>) {
     let generation = route.metadata.generation.unwrap_or(0);
     let here = route.metadata.namespace.as_deref();
     let parents = route.status.as_ref().map(|s| s.parents.as_slice()).unwrap_or_default();

@@ -23,6 +23,7 @@ fn steps(weights: &[i32]) -> Value {
 #[case::store("/spec/model/storage", json!({ "endpoint": "http://minio.example", "region": "eu-1", "secretName": "keys" }))]
 #[case::dots_in_a_name("/spec/model/artifact/uri", json!("https://models.example/v1..v3"))]
 #[case::testers("/spec/traffic/gateway/testers", json!({ "header": "X-Tester", "value": "yes" }))]
+#[case::a_route_of_the_users("/spec/traffic", json!({ "httpRoute": { "name": "shop", "rule": "predict" } }))]
 #[case::channel("/spec/model", json!({ "channel": { "model": "wine" } }))]
 #[case::channel_by_hand("/spec/model", json!({ "channel": { "model": "wine", "approval": "Manual" }, "storage": { "region": "eu-1" } }))]
 #[case::one_step("/spec/rollout/steps", steps(&[100]))]
@@ -70,6 +71,7 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
 #[case::claim_without_path("/spec/model/artifact/uri", json!("pvc://models"), "pvc://CLAIM/PATH")]
 #[case::claim_with_empty_path("/spec/model/artifact/uri", json!("pvc://models//x"), "pvc://CLAIM/PATH")]
 #[case::claim_with_capitals("/spec/model/artifact/uri", json!("pvc://Models/x"), "pvc://CLAIM/PATH")]
+#[case::two_routes("/spec/traffic/httpRoute", json!({ "name": "shop" }), "at most one of gateway and httpRoute")]
 #[case::falling_steps("/spec/rollout/steps", steps(&[10, 50, 25]), "steps must go up")]
 #[case::equal_steps("/spec/rollout/steps", steps(&[10, 25, 25]), "steps must go up")]
 #[case::steps_back_to_front("/spec/rollout/steps", steps(&[100, 50]), "steps must go up")]
@@ -121,7 +123,7 @@ fn a_word_for_people_belongs_to_an_artifact() {
 #[test]
 fn every_rule_of_the_crd_is_tried_here() {
     let rules = support::rules(&support::schema("ModelDeployment"));
-    assert_eq!(rules.len(), 27, "a rule was added or removed: add its cases above: {rules:#?}");
+    assert_eq!(rules.len(), 29, "a rule was added or removed: add its cases above: {rules:#?}");
 }
 
 #[test]
@@ -131,6 +133,14 @@ fn the_way_of_the_traffic_stays_what_it_is() {
     let hosts = support::with("/spec/traffic/gateway/hostnames", Some(json!(["other.example"])));
     assert_eq!(broken_by_change(&hosts, Some(&gateway)), Vec::<String>::new());
     assert_eq!(broken_by_change(&ratio, Some(&ratio)), Vec::<String>::new());
+    let route = |name: &str| support::with("/spec/traffic", Some(json!({ "httpRoute": { "name": name } })));
+    let (shop, mall) = (route("shop"), route("mall"));
+    let rule = support::with("/spec/traffic", Some(json!({ "httpRoute": { "name": "shop", "rule": "x" } })));
+    assert_eq!(broken_by_change(&rule, Some(&shop)), Vec::<String>::new());
+    for (new, old) in [(&shop, &gateway), (&gateway, &shop), (&ratio, &shop), (&mall, &shop)] {
+        let broken = broken_by_change(new, Some(old));
+        assert!(broken.iter().any(|m| m.contains("cannot be added, removed or renamed")), "{broken:?}");
+    }
     for (new, old) in [(&ratio, &gateway), (&gateway, &ratio)] {
         let broken = broken_by_change(new, Some(old));
         assert!(broken.iter().any(|m| m.contains("cannot be added or removed")), "{broken:?}");

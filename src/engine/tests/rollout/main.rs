@@ -7,4 +7,5 @@ mod deadlines;
 mod properties;
 mod scenarios;
 mod sim;
+mod user_route;
 mod versions;

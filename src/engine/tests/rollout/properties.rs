@@ -103,6 +103,9 @@ fn heal(sim: &mut Sim) {
     sim.play(Away(false));
     sim.play(GatewayRefuses(false));
     sim.play(Edit(running));
+    if sim.cluster.user_route && sim.cluster.route.is_none() {
+        sim.play(MakeRoute);
+    }
     for v in VERSIONS {
         let temper = sim.cluster.tempers.get(v).copied().unwrap_or_default();
         let dead = sim.cluster.of_version(v).is_some_and(|d| d.pods.contains(&None));
@@ -120,22 +123,24 @@ fn heal(sim: &mut Sim) {
 
 /// Where it happens.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "five coins")]
+#[allow(clippy::struct_excessive_bools, reason = "six coins")]
 struct World {
     steps: bool,
     ratio: bool,
     drain: bool,
     testers: bool,
+    users_route: bool,
     /// The operator dies after each single effect.
     mortal: bool,
 }
 
 fn world() -> impl Strategy<Value = World> {
-    any::<[bool; 5]>().prop_map(|[steps, ratio, drain, testers, mortal]| World {
+    any::<[bool; 6]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal]| World {
         steps,
         ratio,
         drain,
         testers,
+        users_route,
         mortal,
     })
 }
@@ -153,6 +158,8 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
     }
     if world.ratio {
         first.traffic.gateway = None;
+    } else if world.users_route {
+        crate::sim::script::by_user_route(&mut first);
     }
     let mut sim = Sim::new(first);
     sim.crash_always = world.mortal;

@@ -63,7 +63,7 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             let known = sim.status.channel.iter().flat_map(|c| &c.bars).any(|b| b.revision == bar.revision);
             must!(sim, tried || failed || known, "{version} is barred, and nobody tried it");
         }
-        Write::SetWeights { weights, journal, .. } => {
+        Write::SetWeights { weights, journal, .. } | Write::PatchWeights { weights, journal, .. } => {
             must!(sim, weights.a + weights.b == 100 && (0..=100).contains(&weights.a), "{weights:?}");
             let tested = weights.testers.filter(|_| !stale).and_then(|slot| sim.cluster.at_slot(slot));
             let there = tested.is_none_or(|d| sim.cluster.available(d) > 0 || sim.cluster.weight(d.slot) > 0);

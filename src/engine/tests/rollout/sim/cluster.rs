@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serin_api::{RevisionSpec, Slot, TrafficMode};
 use serin_engine::{
     Crashed, Journal, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble,
-    Weights, World, Write, revision,
+    Weights, World, Write, objects::user_route::Place, revision,
 };
 
 pub const NAME: &str = "wine";
@@ -64,6 +64,8 @@ pub struct Cluster {
     pub mode: TrafficMode,
     pub deployments: Vec<Deployment>,
     pub route: Option<Route>,
+    /// The route is the user's.
+    pub user_route: bool,
     pub services: Vec<Slot>,
     pub budget: Option<ObservedBudget>,
     pub versions: BTreeMap<String, ObservedVersion>,
@@ -87,6 +89,7 @@ impl Cluster {
             mode,
             deployments: Vec::new(),
             route: None,
+            user_route: false,
             services: Vec::new(),
             budget: None,
             versions: BTreeMap::new(),
@@ -176,10 +179,13 @@ impl Cluster {
             confirmed: !self.gateway_refuses && r.confirmed_at <= self.now,
             intact: true,
             refused: self.gateway_refuses.then(|| "no such gateway".to_owned()),
+            place: self.user_route.then_some(Place { rule: 1, a: 0, b: 2, bare: None }),
         });
+        let lost = self.user_route && traffic.is_none();
         World {
             deployments: deployments.collect(),
             traffic,
+            unusable_route: lost.then(|| "HTTPRoute front does not exist".to_owned()),
             slot_services: self.services.clone(),
             budget: self.budget.clone(),
             taken: Vec::new(),
@@ -246,6 +252,12 @@ impl Cluster {
             }
             Write::DeleteBudget { uid } => {
                 self.budget.take_if(|b| b.uid == *uid).ok_or(Refused::Gone)?;
+            }
+            Write::PatchWeights { uid, weights, journal, .. } => {
+                let confirmed_at = self.confirmation();
+                let found = self.route.as_mut().filter(|r| r.uid == *uid).ok_or(Refused::Gone)?;
+                let (weights, journal, uid) = (*weights, Some(journal.clone()), uid.clone());
+                *found = Route { weights, journal, confirmed_at, uid };
             }
             Write::SetBar { version, uid, bar } => {
                 let version =
@@ -329,6 +341,14 @@ impl Cluster {
             r.weights = weights;
             r.confirmed_at = confirmed_at;
         }
+    }
+
+    /// The user makes the route, with the weights that a backend has by default.
+    pub fn make_user_route(&mut self) {
+        let (uid, confirmed_at) = (self.uid(), self.confirmation());
+        let weights = Weights { a: 1, b: 1, testers: None };
+        self.user_route = true;
+        self.route = Some(Route { weights, journal: None, confirmed_at, uid });
     }
 
     /// What the clock alone does.

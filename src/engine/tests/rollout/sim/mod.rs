@@ -65,6 +65,8 @@ pub enum Event {
     EditRoute(i32, i32),
     /// Somebody deletes the route or the Service that carries the weights.
     LoseRoute,
+    /// The user makes the route (again).
+    MakeRoute,
     /// Somebody deletes a child Deployment.
     Lose(&'static str),
     /// The gateway refuses the route, or no longer does.
@@ -140,8 +142,12 @@ pub fn at(seconds: i64) -> DateTime<Utc> {
 
 impl Sim {
     pub fn new(spec: ModelDeploymentSpec) -> Self {
+        let mut cluster = Cluster::new(mode(&spec));
+        if spec.traffic.http_route.is_some() {
+            cluster.make_user_route();
+        }
         Self {
-            cluster: Cluster::new(mode(&spec)),
+            cluster,
             metrics: Metrics::new(),
             spec,
             generation: 1,
@@ -300,6 +306,7 @@ impl Sim {
             Event::Away(away) => self.metrics.away = away,
             Event::EditRoute(a, b) => self.cluster.edit_route(Weights { a, b, testers: None }),
             Event::LoseRoute => self.cluster.route = None,
+            Event::MakeRoute => self.cluster.make_user_route(),
             Event::Lose(version) => self.cluster.lose(version),
             Event::GatewayRefuses(refuses) => {
                 self.cluster.gateway_refuses = refuses && self.cluster.mode == TrafficMode::Gateway;
@@ -455,7 +462,7 @@ fn describe(write: &Write) -> String {
         Write::SetBar { version, bar: None, .. } => format!("lift the bar of {version}"),
         Write::SetBudget { max_unavailable, .. } => format!("budget {max_unavailable:?}"),
         Write::DeleteBudget { .. } => "delete the budget".to_owned(),
-        Write::SetWeights { weights, journal, .. } => {
+        Write::SetWeights { weights, journal, .. } | Write::PatchWeights { weights, journal, .. } => {
             format!("weights {}/{} for {journal}", weights.a, weights.b)
         }
     }

@@ -1,7 +1,8 @@
 //! The stories. Each is told once undisturbed and once for every effect after which the operator can die.
 
 use serin_api::{
-    Approval, BlueGreen, Deadlines, IntOrString, ModelDeploymentSpec, OnHorizon, OnNoData, Strategy,
+    Approval, BlueGreen, Deadlines, HttpRouteRef, IntOrString, ModelDeploymentSpec, OnHorizon, OnNoData,
+    Strategy,
 };
 
 use super::{
@@ -128,6 +129,13 @@ fn recreate(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
     s.rollout.strategy = Strategy::Recreate;
 }
+pub fn by_user_route(s: &mut ModelDeploymentSpec) {
+    s.traffic.gateway = None;
+    s.traffic.http_route = Some(HttpRouteRef { name: "front".to_owned(), rule: None });
+}
+fn by_own_route(s: &mut ModelDeploymentSpec) {
+    s.traffic = spec("v1").traffic;
+}
 fn auto(s: &mut ModelDeploymentSpec) {
     s.model = channel(Approval::Auto);
 }
@@ -203,6 +211,29 @@ pub fn all() -> Vec<Script> {
         temper("no image", Temper::NoImage),
         temper("room for one", Temper::AtMost(1)),
         temper("no room", Temper::AtMost(0)),
+        story("by a user's route", by_user_route, &only_v2, 2000),
+        story("bad by a user's route", by_user_route, &[bad, v2], 2000),
+        story("a user's route that is lost", by_user_route, &[v2, (200, LoseRoute), (400, MakeRoute)], 2500),
+        story("a user's route that comes late", by_user_route, &[(0, LoseRoute), (300, MakeRoute)], 2000),
+        story("a user's route lost for good", by_user_route, &[v2, (200, LoseRoute)], 2000),
+        story(
+            "a user's route edited",
+            by_user_route,
+            &[(50, EditRoute(30, 70)), v2, (150, EditRoute(20, 80))],
+            2000,
+        ),
+        story(
+            "a user's route that is refused",
+            by_user_route,
+            &[v2, (150, GatewayRefuses(true)), (400, GatewayRefuses(false))],
+            2000,
+        ),
+        story(
+            "a user's route, switched to",
+            as_it_is,
+            &[(100, Edit(by_user_route)), (300, Edit(by_own_route))],
+            2000,
+        ),
         // Ready 400 s after there is room: by then its general deadline, counted from the start, is long past.
         plain(
             "no room for a while",
