@@ -2,7 +2,7 @@
 //! people ask about change, and with them the data in the store.
 //!
 //! The first model has only ever seen the lighter half of the wines, of which four in ten are good. Then people ask about
-//! the stronger half, of which seven in ten are: it is wrong more often than right. What it is asked and what would have been
+//! the stronger half, of which seven in ten are: it is wrong twice as often. What it is asked and what would have been
 //! right is known a moment later, as where users give feedback.
 
 use std::time::Duration;
@@ -32,8 +32,9 @@ use crate::{
 
 /// Name of the policy.
 const POLICY: &str = "wine";
-/// Up to this many of a thousand answers may be wrong.
-const MAX_BAD_PERMILLE: i32 = 400;
+/// Up to this many of a thousand answers may be wrong: the first model is wrong about 210 of the lighter wines and 400 of the
+/// stronger ones, the second one about 180.
+const MAX_BAD_PERMILLE: i32 = 300;
 /// For each thing that happens by itself.
 const PATIENCE: Duration = Duration::from_mins(5);
 
