@@ -16,3 +16,4 @@ mod training;
 mod training_disruptions;
 mod training_failures;
 mod training_torch;
+mod user_route;
