@@ -152,10 +152,8 @@ impl Training {
     /// A policy that trains on what lies at `NAMESPACE/latest.csv` in the bucket of the data, with these triggers and
     /// hardly any pauses.
     pub fn policy(&self, name: &str, triggers: &Value) -> Result<Value, Error> {
-        let mut template = self.judged(name, Recipe::V1)?["spec"].take();
+        let mut template = self.plain(name, Recipe::V1)?["spec"].take();
         template["datasets"] = json!([]);
-        // What it is trained on is not what it is judged on.
-        template["evaluation"]["gate"] = json!({"metrics": [{"name": "accuracy", "min": "0.4"}]});
         Ok(json!({
             "apiVersion": "serin.dev/v1alpha1",
             "kind": "RetrainPolicy",

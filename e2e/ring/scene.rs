@@ -18,7 +18,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use serin_api::{
-    ModelDeployment, ModelDeploymentStatus, Outcome, RetrainPolicy, TrainingRun,
+    ModelDeployment, ModelDeploymentStatus, Outcome, TrainingRun,
     conditions::{self, Type},
     labels,
 };
@@ -124,8 +124,6 @@ impl Scene {
     /// to repair it. Leftovers are the next run's affair.
     async fn clear(self) {
         let _ = self.delete().await;
-        let policies: Api<RetrainPolicy> = Api::namespaced(self.kube.clone(), &self.wine.namespace);
-        let _ = policies.delete_collection(&DeleteParams::default(), &ListParams::default()).await;
         let runs: Api<TrainingRun> = Api::namespaced(self.kube.clone(), &self.wine.namespace);
         let _ = runs.delete_collection(&DeleteParams::default(), &ListParams::default()).await;
         let api: Api<Namespace> = Api::all(self.kube.clone());

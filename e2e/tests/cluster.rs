@@ -16,4 +16,3 @@ mod training;
 mod training_disruptions;
 mod training_failures;
 mod training_torch;
-mod user_route;

@@ -1,8 +1,8 @@
-//! The loop: a policy on real data in a real store and on what a real Prometheus counted, and a deployment on a channel.
+//! A policy on real data in a real store, and on what a real Prometheus counted.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use serin_api::{Live, Outcome, RetrainPolicyStatus, RunResult, TriggerState, conditions};
+use serin_api::{RetrainPolicyStatus, RunResult, TriggerState, conditions};
 use serin_e2e::{
     Error, client,
     load::Load,
@@ -38,28 +38,26 @@ fn ended(count: usize) -> impl Fn(&RetrainPolicyStatus) -> bool {
     move |status| status.runs.len() == count && status.runs.iter().all(|r| r.ended_at.is_some())
 }
 
-/// No version: one is trained on what lies there, and the channel serves it. People say what would have been right: too often
-/// something else. The data has changed, a second version is trained on it, and takes over. Nobody starts any of it.
+/// No version: one is trained on what lies there. It serves, and people say what would have been right: too often something
+/// else. The data has changed, and a second one is trained on it.
 #[tokio::test(flavor = "multi_thread")]
-async fn live_mistakes_train_on_the_data_of_that_moment_and_the_channel_follows() {
+async fn live_mistakes_train_on_the_data_of_that_moment() {
     run("again", async |scene| {
         let training = scene.training()?;
         let light = training.bring("light.csv")?;
         let stale = json!([{"name": "stale", "maxAge": {"seconds": 86_400}}]);
         apply(scene, &training, &training.policy(POLICY, &stale)?).await?;
-        let mut deployment = scene.wine.object_of("-");
-        deployment["spec"]["model"] = json!({"channel": {"model": "wine"}});
-        scene.put(&deployment).await?;
         let status = until(scene, &training, "the first run has ended", ended(1)).await?;
         let record = &status.runs[0];
         assert_eq!(record.result, Some(RunResult::Succeeded), "{record:?}");
         assert_eq!(status.data[0].digest.0, light.digest, "hashed in a pod, from the store");
         let version = record.version.clone().ok_or("no version")?;
 
+        scene.wine.put(&scene.kube, &scene.wine.object_of(&version)).await?;
         scene.serves(&version).await?;
         let host = scene.wine.host.clone().unwrap_or_default();
         Load::reachable(&scene.ring.bed, &scene.ring.built, &host, &scene.report()?).await?;
-        let load = scene.labelled_load(100, "strong")?;
+        let load = scene.labelled_load(50, "strong")?;
         let mut policy = training.policy(
             POLICY,
             &json!([{"name": "mistakes", "quality": {
@@ -82,6 +80,8 @@ async fn live_mistakes_train_on_the_data_of_that_moment_and_the_channel_follows(
         policy["spec"]["triggers"][0]["quality"]["maxBadPermille"] = json!(100);
         apply(scene, &training, &policy).await?;
         let status = until(scene, &training, "the second run has ended", ended(2)).await?;
+        let counts = load.stop().await?;
+        assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
         let record = &status.runs[1];
         eprintln!("{}", record.message);
         assert_eq!(
@@ -92,15 +92,8 @@ async fn live_mistakes_train_on_the_data_of_that_moment_and_the_channel_follows(
         assert_eq!(status.data[0].digest.0, all.digest);
         let made = training.runs(&scene.kube).get(&record.name).await?;
         assert_eq!(made.spec.datasets[0].digest.0, all.digest);
-        let second = record.version.clone().ok_or("no version")?;
-        assert_ne!(second, version);
-
-        scene.ended(&second, Outcome::Promoted).await?;
-        scene.serves(&second).await?;
-        let counts = load.stop().await?;
-        assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
-        let known = |s: &RetrainPolicyStatus| s.runs.len() == 2 && s.runs[1].live == Some(Live::Promoted);
-        until(scene, &training, "the policy knows what came of it", known).await.map(drop)
+        assert_ne!(record.version, status.runs[0].version);
+        Ok(())
     })
     .await;
 }
