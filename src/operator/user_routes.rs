@@ -16,7 +16,7 @@ use serin_engine::{
 };
 
 use crate::{
-    children::{HttpRoute, Ident, RouteBackend, ident, route_state},
+    children::{HttpRoute, Ident, RouteBackend, ident, route_state, unresolved},
     mentions::Place,
 };
 
@@ -51,7 +51,8 @@ impl UserRoute {
             rules: rules.collect(),
             journals: journals.map(|all| all.iter().filter_map(ours).collect()),
             confirmed,
-            refused,
+            // A backend that is missing anywhere in it: the gateway confirms nothing of the whole route.
+            refused: refused.or_else(|| unresolved(route)),
         }
     }
 
@@ -194,6 +195,29 @@ mod tests {
         let found = UserRoute::of(&route(&plain, &journal)).observed(&wanted, "wine").unwrap();
         assert_eq!(found.journal.map(|j| j.to_string()).as_deref(), Some("r1-x/2"));
         assert_eq!(found.place.unwrap().bare, None);
+    }
+
+    #[test]
+    fn a_backend_that_nobody_finds_is_told() {
+        let plain = json!([{"name": "wine-a"}, {"name": "wine-b"}, {"name": "another"}]);
+        let mut route = serde_json::to_value(route(&plain, &json!({}))).unwrap();
+        route["metadata"]["generation"] = json!(3);
+        let seen = |route: &serde_json::Value| {
+            let route: HttpRoute = serde_json::from_value(route.clone()).unwrap();
+            UserRoute::of(&route).refused
+        };
+        assert_eq!(seen(&route), None);
+        let condition = |generation: i64| {
+            json!({"parents": [{"parentRef": {"name": "gw"}, "conditions": [
+                {"type": "Accepted", "status": "True", "observedGeneration": 3, "reason": "Accepted", "message": ""},
+                {"type": "ResolvedRefs", "status": "False", "observedGeneration": generation,
+                 "reason": "BackendNotFound", "message": "service another not found"},
+            ]}]})
+        };
+        route["status"] = condition(3);
+        assert_eq!(seen(&route).as_deref(), Some("Gateway gw: service another not found"));
+        route["status"] = condition(2);
+        assert_eq!(seen(&route), None, "that was said of another one");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use job::{JobView, SlimJob};
 pub use pod::{PodView, SlimPod};
 pub use rank::{RankView, SlimRank};
 pub use rendezvous::{RendezvousView, SlimRendezvous};
-pub use route::{HttpRoute, RouteBackend, attached_as_wanted, route_state};
+pub use route::{HttpRoute, RouteBackend, attached_as_wanted, route_state, unresolved};
 pub use service::{ServiceView, SlimService};
 
 /// What every view has.

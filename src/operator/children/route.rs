@@ -194,6 +194,21 @@ pub fn route_state(route: &HttpRoute) -> (bool, Option<String>) {
     (confirmed, refused)
 }
 
+/// What a gateway cannot find, if it says so of the route as it is now: a backend of any rule. In a route of ours there is
+/// nothing to find but our own Services, a moment after they were made.
+pub fn unresolved(route: &HttpRoute) -> Option<String> {
+    let generation = route.metadata.generation.unwrap_or(0);
+    let parents = route.status.as_ref().map(|s| s.parents.as_slice()).unwrap_or_default();
+    parents.iter().find_map(|parent| {
+        let no = parent.conditions.iter().find(|c| {
+            c.type_ == "ResolvedRefs"
+                && c.status == "False"
+                && c.observed_generation.is_some_and(|g| g >= generation)
+        })?;
+        Some(format!("Gateway {}: {}", parent.parent_ref.name, no.message))
+    })
+}
+
 /// Whether the route is attached where the spec says.
 pub fn attached_as_wanted(view: &RouteView, wanted: &GatewayTraffic) -> bool {
     let parents: Vec<RouteParent> = wanted
