@@ -8,7 +8,7 @@ use serin_wire::{Look, LookResult, Place, Storage, Task, places};
 use super::run::Policy;
 use crate::{
     objects::storage::storage,
-    training::objects::pod::{AGENT_ID, Claims, VOLUME, task},
+    training::objects::pod::{AGENT_ID, Claims, VOLUME, agent, task},
 };
 
 /// Container with the agent.
@@ -57,26 +57,7 @@ pub fn job(policy: &Policy<'_>, number: i32, agent_image: &str) -> Result<Value,
         "enableServiceLinks": false,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "fsGroup": AGENT_ID},
         "volumes": volumes,
-        "containers": [{
-            "name": LOOK,
-            "image": agent_image,
-            "imagePullPolicy": "IfNotPresent",
-            // The operator's image holds the agent, too; its entry point is the operator.
-            "command": ["/serin-agent"],
-            "args": ["look"],
-            "env": env,
-            "envFrom": storage_env_from,
-            "volumeMounts": mounts,
-            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-            "terminationMessagePolicy": "File",
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": AGENT_ID,
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": {"drop": ["ALL"]},
-            },
-        }],
+        "containers": [agent(LOOK, "look", agent_image, &env, &storage_env_from, &mounts)],
     });
     if let Some(account) = &template.trainer.service_account_name {
         pod["serviceAccountName"] = json!(account);

@@ -70,7 +70,7 @@ fn number(text: Option<&str>) -> Option<i32> {
 }
 
 /// One bounded line: what a container says ends up in a status, and control characters in a terminal.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 

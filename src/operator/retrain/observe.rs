@@ -14,7 +14,7 @@ use serin_engine::{
 
 use super::object::Object;
 use crate::{
-    children::{Ident, JobView, RankView},
+    children::{Ident, JobView, RankView, clean},
     context::Context,
     fresh::Kind,
     owner::OwnerKey,
@@ -114,19 +114,13 @@ fn looks(object: &Object<'_>, jobs: Vec<JobView>, pods: Vec<RankView>) -> Vec<Ob
                 None => Some(LookEnd::Failed("its pod is gone, and its last word with it".to_owned())),
             },
             Some(JobEnd::Failed { reason, .. }) => {
-                let last = ends.max_by_key(|end| end.at).map(|end| line(&end.message));
+                let last = ends.max_by_key(|end| end.at).map(|end| clean(&end.message).trim().to_owned());
                 Some(LookEnd::Failed(last.filter(|text| !text.is_empty()).unwrap_or_else(|| reason.clone())))
             }
         };
         Some(ObservedLook { name, uid, number, deleting, end })
     };
     jobs.into_iter().filter_map(look).collect()
-}
-
-/// One bounded line of what a container said.
-fn line(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-    clean.trim().to_owned()
 }
 
 /// What was counted, for every trigger that asks.

@@ -114,26 +114,7 @@ pub fn spec(program: Program<'_>, around: &Around<'_>) -> Result<Value, String> 
         "enableServiceLinks": false,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "fsGroup": AGENT_ID},
         "volumes": volumes,
-        "initContainers": [{
-            "name": PREPARE,
-            "image": around.agent_image,
-            "imagePullPolicy": "IfNotPresent",
-            // The operator's image holds the agent, too; its entry point is the operator.
-            "command": ["/serin-agent"],
-            "args": ["prepare"],
-            "env": agent_env,
-            "envFrom": storage_env_from,
-            "volumeMounts": prepare_mounts,
-            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-            "terminationMessagePolicy": "File",
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": AGENT_ID,
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": {"drop": ["ALL"]},
-            },
-        }],
+        "initContainers": [agent(PREPARE, "prepare", around.agent_image, &agent_env, &storage_env_from, &prepare_mounts)],
         "containers": [container(program, agent_env.clone(), &storage_env_from, &mounts)],
     });
     if let Some(account) = around.service_account {
@@ -144,6 +125,37 @@ pub fn spec(program: Program<'_>, around: &Around<'_>) -> Result<Value, String> 
         pod["imagePullSecrets"] = Value::Array(secrets);
     }
     Ok(pod)
+}
+
+/// A container that runs the agent alone, as its image has it.
+pub fn agent(
+    name: &str,
+    verb: &str,
+    image: &str,
+    env: &[Value],
+    env_from: &Value,
+    mounts: &[Value],
+) -> Value {
+    json!({
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        // The operator's image holds the agent, too; its entry point is the operator.
+        "command": ["/serin-agent"],
+        "args": [verb],
+        "env": env,
+        "envFrom": env_from,
+        "volumeMounts": mounts,
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": AGENT_ID,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    })
 }
 
 fn container(program: Program<'_>, mut env: Vec<Value>, env_from: &Value, mounts: &[Value]) -> Value {
