@@ -17,6 +17,8 @@ use crate::Error;
 pub const SERIN: &str = "serin.dev/serin:0.1.0";
 /// The model server (and the trainer, and the store's file server).
 pub const WINE: &str = "serin.test/wine:1";
+/// What releases and images are built for.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The file server with every model file in it.
 pub const MODELS: &str = "serin.test/models:1";
 
@@ -176,19 +178,7 @@ pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
     let data = data(&wine, &out.join("data"))?;
     say("writing images");
     let tars = vec![
-        write(
-            &out,
-            "serin",
-            &Image::new(
-                SERIN,
-                // Not `/serin`: where a run's volume is mounted, no file can be.
-                ["/bin/serin"],
-                vec![
-                    File::from_host("/bin/serin", bin.join("serin"), 0o755),
-                    File::from_host("/serin-agent", bin.join("serin-agent"), 0o755),
-                ],
-            ),
-        )?,
+        write(&out, "serin", &serin(SERIN, &bin, None))?,
         write(&out, "wine", &Image::new(WINE, ["/wine"], vec![File::from_host("/wine", &wine, 0o755)]))?,
         write(
             &out,
@@ -204,6 +194,17 @@ pub fn build(say: &mut dyn FnMut(&str)) -> Result<Built, Error> {
         )?,
     ];
     Ok(Built { models, data, serin: bin.join("serin"), agent: bin.join("serin-agent"), wine, tars })
+}
+
+/// The operator and the agent, and what they are made of.
+pub fn serin(name: &str, bin: &Path, bill: Option<Vec<u8>>) -> Image {
+    let mut files = vec![
+        File::from_host("/bin/serin", bin.join("serin"), 0o755),
+        File::from_host("/serin-agent", bin.join("serin-agent"), 0o755),
+    ];
+    files.extend(bill.map(|bill| File::new("/sbom.cdx.json", bill, 0o644)));
+    // Not `/serin`: where a run's volume is mounted, no file can be.
+    Image::new(name, ["/bin/serin"], files)
 }
 
 /// What an image's content is named by.
@@ -230,20 +231,39 @@ fn write(out: &Path, name: &str, image: &Image) -> Result<PathBuf, Error> {
     Ok(tar)
 }
 
-/// Static binaries for scratch images. `--target` keeps the flags away from build scripts and proc macros.
+/// Static binaries for scratch images, where nothing of this machine's paths is left.
 fn binaries() -> Result<PathBuf, Error> {
-    let target = "x86_64-unknown-linux-gnu";
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(repository())
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .args(["build", "--quiet", "--locked", "--release", "--target", target])
-        .args(["-p", "serin", "-p", "serin-agent", "-p", "serin-wine"])
-        .stdin(Stdio::null())
-        .status()?;
-    if !status.success() {
+    static_binaries(repository(), &target(), &["serin", "serin-agent", "serin-wine"])
+}
+
+/// Builds `packages` of the checkout in `source` as static programs; the folder where they are. `--target` keeps the flags
+/// away from build scripts and proc macros.
+pub fn static_binaries(source: &Path, target: &Path, packages: &[&str]) -> Result<PathBuf, Error> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(source).env("CARGO_TARGET_DIR", target);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(source, target).join("\u{1f}")).env_remove("RUSTFLAGS");
+    cargo.args(["build", "--quiet", "--locked", "--release", "--target", TARGET]);
+    cargo.args(packages.iter().flat_map(|package| ["-p", package]));
+    if !cargo.stdin(Stdio::null()).status()?.success() {
         return Err("the release build failed; its errors stand above".into());
     }
-    Ok(self::target().join(target).join("release"))
+    Ok(target.join(TARGET).join("release"))
+}
+
+/// Panics name source files by where they were compiled. Two people who build the same commit have their checkout and their
+/// registry in different places, and must come to the same bytes.
+fn flags(source: &Path, target: &Path) -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
+    // One folder for each registry, with a name made from its address, which mirrors change.
+    let registries = std::fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten();
+    let mut places: Vec<(PathBuf, &str)> = registries.map(|entry| (entry.path(), "/crates")).collect();
+    places.sort();
+    places.push((source.to_owned(), "/serin"));
+    places.push((target.to_owned(), "/target"));
+    let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".to_owned()];
+    flags.extend(places.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
+    flags
 }
 
 fn data(wine: &Path, dir: &Path) -> Result<Vec<Data>, Error> {

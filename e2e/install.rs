@@ -6,7 +6,11 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{Api, Client, api::ListParams};
 use serin_bed::Bed;
 
-use crate::{Error, client, images};
+use crate::{
+    Error, client,
+    helm::{self, Helm},
+    images,
+};
 
 /// Namespace of the operator in `deploy/operator.yaml`.
 pub const NAMESPACE: &str = "serin-system";
@@ -33,6 +37,20 @@ pub async fn operator(bed: &Bed, kube: &Client) -> Result<(), Error> {
     let content = images::content("serin")?;
     client::apply(bed, &manifest.replace(port, &format!("{port}\n        serin.test/image: {content:?}")))?;
     available(kube, NAMESPACE, "serin").await
+}
+
+/// The same by Helm, from the chart; returns when the operator is ready.
+pub fn chart(bed: &Bed) -> Result<(), Error> {
+    let url =
+        bed.prometheus_url().ok_or("this cluster's Prometheus is not known: set SERIN_PROMETHEUS_URL")?;
+    let (chart, url) = (helm::chart(), format!("prometheus.url={url}"));
+    let chart = chart.to_string_lossy();
+    let place = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "2m"];
+    // The image's name stays the same while its content changes; the pod must not.
+    let content = format!("podAnnotations.serin\\.test/image={}", images::content("serin")?);
+    let mut args = vec!["upgrade", "--install", "serin", &chart, "--set", &url, "--set-string", &content];
+    args.extend(place);
+    Helm::of(bed)?.run(&args).map(drop)
 }
 
 /// A file server with the models, in `namespace`.

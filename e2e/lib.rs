@@ -6,6 +6,7 @@
 //! - [`install`]: Serin and the model store into a cluster
 //! - [`client`]: a Kubernetes client, and waiting for conditions with a deadline
 //! - [`s3`]: the object store, as the harness uses it
+//! - [`sbom`]: what a release is made of
 //! - [`transfer`]: the agent's speed beside that of a plain copy
 //! - [`training`]: the `TrainingRun` of the tests, in its good and bad versions
 //! - [`wine`]: the `ModelDeployment` of the tests, in its good and bad versions
@@ -21,6 +22,7 @@ pub mod install;
 pub mod load;
 pub mod ring;
 pub mod s3;
+pub mod sbom;
 pub mod training;
 pub mod transfer;
 pub mod wine;

@@ -1,6 +1,7 @@
-//! `cargo cluster`, `cargo demo` and `cargo e2e`.
+//! `cargo cluster`, `cargo demo`, `cargo image` and `cargo e2e`.
 
 mod cluster;
+mod image;
 mod programs;
 mod rings;
 
@@ -21,6 +22,8 @@ enum What {
     Cluster(cluster::Arguments),
     /// From nothing to a promotion and a rollback, before your eyes
     Demo(serin_e2e::demo::Arguments),
+    /// The operator's container image, without a container engine
+    Image(image::Arguments),
     /// The tests that need a cluster
     E2e(rings::Arguments),
 }
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     match Arguments::parse().what {
         What::Cluster(arguments) => cluster::run(arguments),
         What::Demo(arguments) => serin_e2e::demo::run(&arguments),
+        What::Image(arguments) => image::run(&arguments),
         What::E2e(arguments) => rings::run(&arguments),
     }
 }

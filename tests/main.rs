@@ -4,6 +4,7 @@
 //! are at once is bounded by `--test-threads` and by `serin_tests::crowd`.
 #![allow(clippy::unwrap_used)] // Tests: what fails is to be seen where it fails.
 
+mod admission;
 mod another_definition;
 mod autoscaling;
 mod budget;

@@ -75,9 +75,10 @@ impl Image {
         }
     }
 
-    /// Writes a docker-archive. The same image gives the same bytes, and so
-    /// the same digest, whenever and wherever it is written.
-    pub fn write_tar(&self, path: &Path) -> Result<(), Error> {
+    /// Writes an OCI archive (<https://github.com/opencontainers/image-spec/blob/main/image-layout.md>) that is a docker-archive,
+    /// too; returns the digest of its manifest, `sha256:…`, by which a registry will know it. The same image gives the same
+    /// bytes, whenever and wherever it is written.
+    pub fn write_tar(&self, path: &Path) -> Result<String, Error> {
         // The layer's digest has to be known before the archive is written,
         // and a layer may be too large to be held in memory.
         let mut layer_path = path.as_os_str().to_owned();
@@ -89,7 +90,7 @@ impl Image {
         written
     }
 
-    fn write_archive(&self, path: &Path, layer_path: &Path) -> Result<(), Error> {
+    fn write_archive(&self, path: &Path, layer_path: &Path) -> Result<String, Error> {
         let file = fs::File::create(layer_path).at(layer_path)?;
         let mut writer = Hashing::new(io::BufWriter::new(file));
         self.write_layer(&mut writer)?;
@@ -97,9 +98,8 @@ impl Image {
         self.pack(path, layer_path, &sum, size)
     }
 
-    /// Writes a docker-archive around a layer that is there already, such as a whole root file system; `files` is not
-    /// looked at.
-    pub fn write_tar_around(&self, layer: &Path, path: &Path) -> Result<(), Error> {
+    /// The same around a layer that is there already, such as a whole root file system; `files` is not looked at.
+    pub fn write_tar_around(&self, layer: &Path, path: &Path) -> Result<String, Error> {
         let mut writer = Hashing::new(io::sink());
         let mut source = fs::File::open(layer).at(layer)?;
         io::copy(&mut source, &mut writer).at(layer)?;
@@ -107,7 +107,7 @@ impl Image {
         self.pack(path, layer, &sum, size)
     }
 
-    fn pack(&self, path: &Path, layer_path: &Path, sum: &str, size: u64) -> Result<(), Error> {
+    fn pack(&self, path: &Path, layer_path: &Path, sum: &str, size: u64) -> Result<String, Error> {
         let config = json!({
             "architecture": architecture(),
             "os": "linux",
@@ -123,25 +123,45 @@ impl Image {
             "history": [{ "created": "1970-01-01T00:00:00Z", "created_by": "serin-bed" }],
         })
         .to_string();
-        let config_name = format!("{}.json", digest::of_bytes(config.as_bytes()));
-        let layer_name = format!("{sum}.tar");
-        let manifest = json!([{
-            "Config": config_name,
-            "RepoTags": [self.name],
-            "Layers": [layer_name],
-        }])
+        let config_sum = digest::of_bytes(config.as_bytes());
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": described("application/vnd.oci.image.config.v1+json", &config_sum, config.len() as u64),
+            "layers": [described("application/vnd.oci.image.layer.v1.tar", sum, size)],
+        })
         .to_string();
+        let manifest_sum = digest::of_bytes(manifest.as_bytes());
+        let mut entry = described(MANIFEST, &manifest_sum, manifest.len() as u64);
+        let tag = self.name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
+        entry["annotations"] =
+            json!({"io.containerd.image.name": self.name, "org.opencontainers.image.ref.name": tag});
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}).to_string();
+        let (config_name, layer_name) = (blob(&config_sum), blob(sum));
+        // What `docker load` before version 25 reads.
+        let docker =
+            json!([{"Config": config_name, "RepoTags": [self.name], "Layers": [layer_name]}]).to_string();
 
         let out = fs::File::create(path).at(path)?;
         let mut archive = Builder::new(io::BufWriter::new(out));
         let mut add = |name: &str, size: u64, content: &mut dyn Read| {
             archive.append_data(&mut header(EntryType::Regular, 0o644, size), name, content)
         };
-        add("manifest.json", manifest.len() as u64, &mut manifest.as_bytes()).at(path)?;
-        add(&config_name, config.len() as u64, &mut config.as_bytes()).at(path)?;
+        let layout = r#"{"imageLayoutVersion":"1.0.0"}"#;
+        let texts = [
+            ("oci-layout", layout),
+            ("index.json", &index),
+            ("manifest.json", &docker),
+            (&blob(&manifest_sum), &manifest),
+            (&config_name, &config),
+        ];
+        for (name, text) in texts {
+            add(name, text.len() as u64, &mut text.as_bytes()).at(path)?;
+        }
         let mut layer = fs::File::open(layer_path).at(layer_path)?;
         add(&layer_name, size, &mut layer).at(path)?;
-        archive.into_inner().and_then(|mut out| out.flush()).at(path)
+        archive.into_inner().and_then(|mut out| out.flush()).at(path)?;
+        Ok(format!("sha256:{manifest_sum}"))
     }
 
     /// Parents before children, in the order of their names, all root's, all
@@ -191,6 +211,18 @@ impl Image {
         }
         Ok(inner)
     }
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// Where an archive keeps what has this sum.
+fn blob(sum: &str) -> String {
+    format!("blobs/sha256/{sum}")
+}
+
+fn described(media_type: &str, sum: &str, size: u64) -> serde_json::Value {
+    json!({"mediaType": media_type, "digest": format!("sha256:{sum}"), "size": size})
 }
 
 fn header(kind: EntryType, mode: u32, size: u64) -> Header {
@@ -276,25 +308,39 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_names_its_config_and_layer_by_their_digests() {
+    fn an_archive_names_everything_in_it_by_its_digest() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("image.tar");
-        image(dir.path()).write_tar(&path).unwrap();
+        let digest = image(dir.path()).write_tar(&path).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no layer is left behind");
 
-        let archive = entries(&fs::read(&path).unwrap());
-        let manifest: serde_json::Value = serde_json::from_slice(&archive[0].3).unwrap();
-        assert_eq!(manifest[0]["RepoTags"][0], "serin.test/wine:v1");
-        assert_eq!(manifest[0]["Config"], archive[1].0.as_str());
-        assert_eq!(archive[1].0, format!("{}.json", digest::of_bytes(&archive[1].3)));
-        let sum = digest::of_bytes(&archive[2].3);
-        assert_eq!(manifest[0]["Layers"][0], format!("{sum}.tar"));
+        let archive: BTreeMap<_, _> = entries(&fs::read(&path).unwrap())
+            .into_iter()
+            .map(|(name, .., content)| (name, content))
+            .collect();
+        for (name, content) in &archive {
+            if let Some(sum) = name.strip_prefix("blobs/sha256/") {
+                assert_eq!(sum, digest::of_bytes(content), "{name}");
+            }
+        }
+        let json = |name: &str| serde_json::from_slice::<serde_json::Value>(&archive[name]).unwrap();
+        let at = |digest: &serde_json::Value| blob(digest.as_str().unwrap().strip_prefix("sha256:").unwrap());
+        let index = json("index.json");
+        assert_eq!(index["manifests"][0]["digest"], digest);
+        assert_eq!(index["manifests"][0]["annotations"]["io.containerd.image.name"], "serin.test/wine:v1");
+        let manifest = json(&at(&index["manifests"][0]["digest"]));
+        let (config_at, layer_at) = (at(&manifest["config"]["digest"]), at(&manifest["layers"][0]["digest"]));
+        assert_eq!(manifest["layers"][0]["size"], archive[&layer_at].len());
 
-        let config: serde_json::Value = serde_json::from_slice(&archive[1].3).unwrap();
-        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{sum}"));
+        let config = json(&config_at);
+        assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"], "it is not compressed");
         assert_eq!(config["config"]["User"], "65532");
         assert_eq!(config["config"]["Entrypoint"][1], "serve");
         assert_eq!(config["config"]["Labels"]["serin.dev/model"], "wine");
+
+        let docker = json("manifest.json");
+        assert_eq!(docker[0]["RepoTags"][0], "serin.test/wine:v1");
+        assert_eq!((&docker[0]["Config"], &docker[0]["Layers"][0]), (&config_at.into(), &layer_at.into()));
     }
 
     #[test]

@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Tells the story on a bed.
 pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result<(), Error> {
-    let stage = set(bed, timeline).await?;
+    let stage = set(arguments, bed, timeline).await?;
     let Stage { built, kube, wine, .. } = &stage;
     let store = Store::of(bed)?;
     let policies: Api<RetrainPolicy> = Api::namespaced(kube.clone(), NAMESPACE);

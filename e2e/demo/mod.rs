@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Close the loop: nobody trains or deploys; live answers get worse, and a policy and a channel do the rest
     #[arg(long = "loop")]
     closes: bool,
+    /// Install by Helm, from charts/serin, instead of from the plain manifests
+    #[arg(long)]
+    helm: bool,
     /// Leave everything up afterwards and say how to look around
     #[arg(long)]
     keep: bool,

@@ -34,7 +34,7 @@ pub struct Stage {
 }
 
 /// Images, operator, namespace: everything before the first phase of a story.
-pub async fn set(bed: &Bed, timeline: &Shared) -> Result<Stage, Error> {
+pub async fn set(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result<Stage, Error> {
     lock(timeline).begin("images", "static binaries, data sets, images");
     let built = {
         let shared = timeline.clone();
@@ -44,9 +44,15 @@ pub async fn set(bed: &Bed, timeline: &Shared) -> Result<Stage, Error> {
     training::upload(bed, &built)?;
     lock(timeline).done("loaded; the data sets are in s3://data/wine");
 
-    lock(timeline).begin("install", "CRDs, rights and the operator, from the committed manifests");
+    let from = if arguments.helm { "from the Helm chart" } else { "from the committed manifests" };
+    lock(timeline).begin("install", &format!("CRDs, rights and the operator, {from}"));
     let kube = client::of(bed.kubeconfig()).await?;
-    install::operator(bed, &kube).await?;
+    if arguments.helm {
+        let bed = bed.clone();
+        tokio::task::spawn_blocking(move || install::chart(&bed)).await??;
+    } else {
+        install::operator(bed, &kube).await?;
+    }
     let wine = Wine::new(NAMESPACE, "wine");
     let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: NAMESPACE}}";
     client::apply(bed, &namespace.replace("NAMESPACE", NAMESPACE))?;
@@ -59,7 +65,7 @@ pub async fn set(bed: &Bed, timeline: &Shared) -> Result<Stage, Error> {
 
 /// Tells the story on a bed.
 pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result<(), Error> {
-    let Stage { built, kube, wine, training } = set(bed, timeline).await?;
+    let Stage { built, kube, wine, training } = set(arguments, bed, timeline).await?;
     let v1 = learn(&kube, &training, Recipe::V1, None, timeline).await?;
     let mut live = Live { kube: &kube, wine: &wine, timeline, load: None };
     lock(timeline).begin("v1", "the first version is served");

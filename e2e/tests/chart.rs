@@ -144,6 +144,17 @@ fn deploy_is_the_same_operator() {
 }
 
 #[test]
+fn deploy_has_the_same_admission_policy() {
+    let ours = objects(&file("deploy/admission.yaml"));
+    let chart = chart_objects("default", WITHOUT_CRDS);
+    for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+        assert_eq!(one(&ours, kind, "serin")["spec"], one(&chart, kind, "serin")["spec"], "{kind}");
+    }
+    let without = chart_objects("default", &["--set", "crds.enabled=false,admissionPolicy.enabled=false"]);
+    assert!(!kinds(&without).iter().any(|kind| kind.starts_with("Validating")));
+}
+
+#[test]
 fn in_one_namespace_there_is_no_cluster_role() {
     let all = chart_objects("namespaced", &["--set", "crds.enabled=true"]);
     assert_eq!(

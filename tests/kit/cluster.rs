@@ -51,6 +51,7 @@ impl Cluster {
         let cluster = Self { bed, kubeconfig, config };
         manifests::apply(&cluster.bed, &crd()).await;
         manifests::apply(&cluster.bed, &manifests::permissions()).await;
+        manifests::apply(&cluster.bed, &manifests::file("deploy/admission.yaml")).await;
         manifests::apply(&cluster.bed, MORE_ADDRESSES).await;
         manifests::wait_for_crds(&cluster.bed).await;
         collector::wait_for_kinds(&cluster.client()).await;

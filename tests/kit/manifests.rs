@@ -24,6 +24,11 @@ pub fn permissions() -> String {
     documents.join("\n---\n")
 }
 
+/// A manifest of the repository.
+pub fn file(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
 fn files(folder: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(root().join(folder)) else { return Vec::new() };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
