@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     match args.output {
         Format::Text => output::print(&text::render(&explained, output::paint())),
         Format::Json => output::json(&serde_json::to_value(&explained)?),
-        Format::Html => output::print(&html::render(&explained)),
+        Format::Html => output::print(&html::render(&explained, "")),
     }
 }
 

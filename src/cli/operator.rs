@@ -20,6 +20,9 @@ pub struct Args {
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+    /// Serve a read-only page there, such as 127.0.0.1:8081 for `kubectl port-forward`; it asks nobody who they are.
+    #[arg(long, value_name = "ADDRESS")]
+    page_listen: Option<SocketAddr>,
     /// Watch this namespace only; without it, all of them.
     #[arg(long, env = "SERIN_NAMESPACE")]
     namespace: Option<String>,
@@ -53,6 +56,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         prometheus_url: args.prometheus_url,
         agent_image: args.agent_image,
         listen: args.listen,
+        page: args.page_listen,
         namespace: args.namespace,
         concurrency: args.concurrency,
     };

@@ -14,15 +14,18 @@
 //! - [`training`] is the same for a training run
 //! - [`retrain`] is the same for a policy that starts runs
 //! - [`explain`] judges a past decision again and says why it came out so
+//! - [`page`] is what a browser is shown
 //! - [`provenance`] and [`lineage`] say where a version comes from
 
 mod canonical;
 pub mod channel;
 pub mod decide;
 pub mod explain;
+mod html;
 pub mod lineage;
 pub mod measure;
 pub mod objects;
+pub mod page;
 pub mod paint;
 pub mod plan;
 pub mod provenance;

@@ -11,7 +11,7 @@
 //! - `taken`: names that strangers bear; `unreadable`: objects that do not fit our types
 //! - `guard`: deadline, panics and retries around a reconcile; `write`: how each write is made safe
 //! - `watches`: what wakes whom; `run`: start and end
-//! - `backoff`, `telemetry`, `server`: retries, metrics, health; `report`: Events
+//! - `backoff`, `telemetry`, `server`: retries, metrics, health; `report`: Events; `page`: what a browser is shown
 //!
 //! Only for ModelDeployments: `observe`, `apply`, and `samples`: raw samples as the judge's input. `prometheus` asks for
 //! them, and `count` for what a policy wants to know: bounded in time and size.
@@ -28,6 +28,7 @@ mod index;
 mod mentions;
 mod observe;
 mod owner;
+mod page;
 mod prometheus;
 mod reconcile;
 mod report;

@@ -227,17 +227,18 @@ fn most_crashed(pods: &[PodView], revision: &str) -> Option<Crashed> {
     crashed.max_by_key(|crashed| crashed.restarts).cloned()
 }
 
+/// When the servers of a deployment's pods started, in milliseconds.
+pub fn started(ctx: &Context, owner: &OwnerKey) -> HashMap<String, i64> {
+    let pods = ctx.pods.of(&pods_key(owner));
+    pods.into_iter().filter_map(|p| Some((p.ident.name, p.started_ms?))).collect()
+}
+
 /// What the metrics say, if the situation asks for them.
 pub async fn reading(ctx: &Context, object: &Object<'_>, world: &World) -> Reading {
     let Some(wanted) = decide::measurement(&object.input(world, &Reading::NotAsked)) else {
         return Reading::NotAsked;
     };
-    let started: HashMap<String, i64> = ctx
-        .pods
-        .of(&pods_key(&object.owner))
-        .into_iter()
-        .filter_map(|p| Some((p.ident.name, p.started_ms?)))
-        .collect();
+    let started = started(ctx, &object.owner);
     let read = samples::read(&ctx.prometheus, &object.owner.namespace, &wanted, &started, object.now).await;
     ctx.telemetry.queried(read.is_ok());
     match read {

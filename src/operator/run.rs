@@ -26,6 +26,7 @@ use crate::{
     guard::failed,
     mentions::Place,
     owner::{Main, Name},
+    page,
     prometheus::Prometheus,
     reconcile, retrain, server,
     telemetry::Telemetry,
@@ -41,6 +42,8 @@ pub struct Settings {
     pub agent_image: String,
     /// Where health and metrics are served.
     pub listen: SocketAddr,
+    /// Where the read-only page is served; nowhere if absent.
+    pub page: Option<SocketAddr>,
     /// Only this namespace; every one if absent.
     pub namespace: Option<String>,
     /// Reconciles at the same time.
@@ -58,9 +61,11 @@ const POLICIES_AT_ONCE: u16 = 4;
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(settings: Settings) -> Result<(), StartError> {
     let prometheus = Prometheus::new(&settings.prometheus_url)?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+    let listener = bind(settings.listen).await?;
+    let page_listener = match settings.page {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     let client = client().await?;
     let (ctx, feeds) = Context::new(client.clone(), prometheus, settings.agent_image, Telemetry::default());
     let (ctx, Feeds { models, runs, versions, policies }) = (Arc::new(ctx), feeds);
@@ -80,6 +85,9 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     };
     let address = listener.local_addr().unwrap_or(settings.listen);
     let health = tokio::spawn(server::serve(listener, Arc::clone(&ctx), stopping()));
+    if let Some(listener) = page_listener {
+        tokio::spawn(page::serve(listener, Arc::clone(&ctx), stopping()));
+    }
     tracing::info!(%address, namespace = namespace.unwrap_or("*"), "serin is running");
 
     let deployments = Control {
@@ -128,6 +136,10 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     // The server stops by the same word; its panic, if any, was its own.
     let _ = health.await;
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
 /// Whether a kind can be read at all.

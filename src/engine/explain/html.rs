@@ -9,28 +9,12 @@ use super::{
     Explanation,
     chart::{Line, chart},
 };
+use crate::html::{document, escape};
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1c2128;--faint:#68707c;--line:#d8dde3;--paper:#fff;--bad:#b4232c;--good:#1a7f45;\
---candidate:#c2570c;--stable:#2f6fb7;--weight:#8a93a0}\
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--faint:#98a1ad;--line:#333a44;--paper:#15181d;--bad:#f0767d;\
---good:#5cc98a;--candidate:#f0944d;--stable:#74aef0;--weight:#7b8592}}\
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:50rem;margin:2rem auto;\
-padding:0 1rem}h1{font-size:1.5rem;margin:0}h2{font-size:1rem;margin:2rem 0 .25rem}p{margin:.4rem 0}\
-.faint,figcaption,th{color:var(--faint);font-weight:400}.Fail,.RolledBack{color:var(--bad)}.Pass,.Promoted{color:var(--good)}\
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.25rem .75rem \
-.25rem 0;border-bottom:1px solid var(--line)}figure{margin:0}svg{width:100%;height:auto}svg text{font:11px system-ui,\
-sans-serif;fill:var(--faint)}polyline{fill:none;stroke-width:2}.grid{stroke:var(--line)}.bound{stroke:var(--bad);\
-stroke-dasharray:5 4}.candidate{stroke:var(--candidate)}.stable{stroke:var(--stable)}.evidence{stroke:var(--ink)}\
-.weight{stroke:var(--weight)}.key::before{content:'';display:inline-block;width:1.2em;height:0;border-top:2px solid;\
-vertical-align:middle;margin:0 .35em 0 .9em}.key.candidate{color:var(--candidate)}.key.stable{color:var(--stable)}\
-.key.bound{color:var(--bad)}";
-
-/// The whole page.
-pub fn render(e: &Explanation) -> String {
-    let mut page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{name}: {version}</title><style>{STYLE}</style><h1>{name}: {version} <span class=\"{verdict:?}\">{verdict:?}\
+/// The whole page; `links` is what stands above the title, as HTML.
+pub fn render(e: &Explanation, links: &str) -> String {
+    let mut body = format!(
+        "{links}<h1>{name}: {version} <span class=\"{verdict:?}\">{verdict:?}\
          </span></h1><p class=\"faint\">{revision} beside {against}, {from} to {until}</p>",
         name = escape(&e.name),
         version = escape(&e.trial.version),
@@ -41,16 +25,15 @@ pub fn render(e: &Explanation) -> String {
         until = e.trial.until.format("%H:%M:%S UTC"),
     );
     for sentence in &e.because {
-        let _ = write!(page, "<p>{}</p>", escape(sentence));
+        let _ = write!(body, "<p>{}</p>", escape(sentence));
     }
-    table(&mut page, &e.evidence);
-    evidence(&mut page, e);
+    table(&mut body, &e.evidence);
+    evidence(&mut body, e);
     for (metric, unit) in &e.units {
-        both(&mut page, e, metric, unit);
+        both(&mut body, e, metric, unit);
     }
-    weights(&mut page, e);
-    page.push('\n');
-    page
+    weights(&mut body, e);
+    document(&format!("{}: {}", e.name, e.trial.version), &body)
 }
 
 fn table(page: &mut String, evidence: &[MetricEvidence]) {
@@ -122,19 +105,4 @@ fn since(e: &Explanation, at: DateTime<Utc>) -> f64 {
 
 fn length(e: &Explanation) -> f64 {
     since(e, e.trial.until)
-}
-
-/// Text of users and programs is text.
-fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-        out
-    })
 }

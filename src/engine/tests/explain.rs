@@ -128,7 +128,7 @@ fn text_shows_the_weight_and_the_evidence_over_time() {
 fn the_page_is_whole_and_takes_text_as_text() {
     let mut e = explained(&deployment(Some("AnalysisFailed"), "RolledBack"), 0.2);
     e.trial.version = "<script>v2</script>".to_owned();
-    let page = html::render(&e);
+    let page = html::render(&e, "");
     assert!(page.contains("&lt;script&gt;v2") && !page.contains("<script>"), "{page}");
     // Evidence, errors, traffic; nothing comes from elsewhere.
     assert_eq!(page.matches("<svg").count(), 3);
