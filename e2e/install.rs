@@ -1,4 +1,4 @@
-//! Serin and the model store, installed as a user would: the committed manifests, with two lines changed.
+//! Serin and the model store, installed as a user would: the committed manifests, with two lines changed, and the page.
 
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ use crate::{
 /// Namespace of the operator in `deploy/operator.yaml`.
 pub const NAMESPACE: &str = "serin-system";
 
+/// Where the operator's pod serves its page, on its loopback.
+pub const PAGE_PORT: u16 = 8081;
+
 /// CRDs, rights and operator; returns when the operator is ready.
 pub async fn operator(bed: &Bed, kube: &Client) -> Result<(), Error> {
     let root = images::repository();
@@ -29,6 +32,12 @@ pub async fn operator(bed: &Bed, kube: &Client) -> Result<(), Error> {
         return Err(format!("deploy/operator.yaml has no line {marked}").into());
     }
     let manifest = manifest.replace(marked, &format!("--prometheus-url={url}"));
+    let first = "        args:\n        - operator\n";
+    if !manifest.contains(first) {
+        return Err("deploy/operator.yaml has no argument operator".into());
+    }
+    let manifest =
+        manifest.replace(first, &format!("{first}        - --page-listen=127.0.0.1:{PAGE_PORT}\n"));
     // The image's name stays the same while its content changes; the pod must not.
     let port = "prometheus.io/port: \"8080\"";
     if !manifest.contains(port) {

@@ -71,16 +71,36 @@ fn missing() -> Vec<&'static str> {
 
 /// Installs the program that makes a root file system from Debian's packages.
 pub fn install_mmdebstrap(progress: Progress) -> Result<(), Error> {
-    const COMMAND: &str = "apt-get install -y --no-install-recommends mmdebstrap";
-    if run::which("mmdebstrap").is_some() {
-        return Ok(());
+    install_one("mmdebstrap", progress).map(drop)
+}
+
+/// A browser, for the tests of the operator's page.
+pub fn chromium(progress: Progress) -> Result<PathBuf, Error> {
+    install_one("chromium", progress)
+}
+
+/// Installs the package of a program of the same name.
+fn install_one(name: &str, progress: Progress) -> Result<PathBuf, Error> {
+    if let Some(found) = run::which(name) {
+        return Ok(found);
     }
+    let command = format!("apt-get install -y --no-install-recommends {name}");
+    let missing = || Error::Missing { what: name.to_owned(), install: format!("sudo {command}") };
     if run::which("apt-get").is_none() || require_root("").is_err() {
-        return Err(Error::Missing { what: "mmdebstrap".into(), install: format!("sudo {COMMAND}") });
+        return Err(missing());
     }
-    progress("installing mmdebstrap");
-    let words = COMMAND.split(' ').skip(1).chain(["-qq"]);
-    run::output(Command::new("apt-get").args(words).env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
+    progress(&format!("installing {name}"));
+    let apt = |args: &[&str]| {
+        run::output(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let mut words: Vec<&str> = command.split(' ').skip(1).collect();
+    words.push("-qq");
+    if apt(&words).is_err() {
+        // The list of packages may be old, or there may be none yet.
+        apt(&["update", "-qq"])?;
+        apt(&words)?;
+    }
+    run::which(name).ok_or_else(missing)
 }
 
 /// The folder of the container network plugins.

@@ -40,6 +40,7 @@ mod up;
 mod wait;
 
 pub use bed::{Bed, Health};
+pub use debian::chromium;
 pub use down::down;
 pub use error::Error;
 pub use s3::S3;

@@ -6,6 +6,7 @@ mod broken;
 mod draining;
 mod faults;
 mod matrix;
+mod page;
 mod promotion;
 mod ratio;
 mod refusal;
