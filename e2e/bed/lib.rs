@@ -42,6 +42,7 @@ mod wait;
 pub use bed::{Bed, Health};
 pub use down::down;
 pub use error::Error;
+pub use prometheus::TWICE as SCRAPED_TWICE;
 pub use s3::S3;
 pub use state::Kind;
 pub use tools::{helm, promtool, torch};
