@@ -11,40 +11,36 @@ use std::{
 const KEPT: Duration = Duration::from_mins(5);
 
 /// What was said so far.
-#[derive(Debug, Default)]
-pub struct Past(Mutex<Texts>);
-
-#[derive(Debug, Default)]
-struct Texts {
-    first: Option<(SystemTime, String)>,
-    all: VecDeque<(SystemTime, String)>,
+#[derive(Debug)]
+pub struct Past {
+    first: (SystemTime, String),
+    all: Mutex<VecDeque<(SystemTime, String)>>,
 }
 
 impl Past {
-    /// Keeps what is said now, and gives what was said so long ago, with the times of then; nothing where nobody asked then.
-    pub fn late(&self, now: SystemTime, text: &str, by: Duration) -> Option<String> {
-        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.all.push_back((now, text.to_owned()));
-        let since = now.checked_sub(KEPT).unwrap_or(UNIX_EPOCH);
-        texts.all.retain(|(at, _)| *at >= since);
-        let then = now.checked_sub(by)?;
-        texts.all.iter().rev().find(|(at, _)| *at <= then).map(|(at, text)| timed(text, *at))
+    /// Nothing was said before this.
+    pub fn beginning(now: SystemTime, text: String) -> Self {
+        Self { first: (now, text), all: Mutex::default() }
     }
 
-    /// What was said when this was asked for the first time, with the time of then.
-    pub fn stuck(&self, now: SystemTime, text: &str) -> String {
-        let (at, text) = self.first(now, text);
-        timed(&text, at)
+    /// Keeps what is said now, and gives what was said so long ago, with the times of then; nothing where nobody asked then.
+    pub fn late(&self, now: SystemTime, text: &str, by: Duration) -> Option<String> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back((now, text.to_owned()));
+        let since = now.checked_sub(KEPT).unwrap_or(UNIX_EPOCH);
+        all.retain(|(at, _)| *at >= since);
+        let then = now.checked_sub(by)?;
+        all.iter().rev().find(|(at, _)| *at <= then).map(|(at, text)| timed(text, *at))
+    }
+
+    /// What was said first, with the time of then.
+    pub fn stuck(&self) -> String {
+        timed(&self.first.1, self.first.0)
     }
 
     /// The same without a time: whoever reads it takes it for new.
-    pub fn still(&self, now: SystemTime, text: &str) -> String {
-        self.first(now, text).1
-    }
-
-    fn first(&self, now: SystemTime, text: &str) -> (SystemTime, String) {
-        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.first.get_or_insert_with(|| (now, text.to_owned())).clone()
+    pub fn still(&self) -> &str {
+        &self.first.1
     }
 }
 
@@ -71,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_is_late_has_the_time_of_then() {
-        let past = Past::default();
+        let past = Past::beginning(at(1), String::new());
         let by = Duration::from_secs(4);
         let text = |n: u64| format!("# TYPE a counter\na_total {n}\n# EOF\n");
         assert_eq!(past.late(at(10), &text(1), by), None);
@@ -83,9 +79,8 @@ mod tests {
 
     #[test]
     fn what_stands_still_is_the_first_text() {
-        let past = Past::default();
-        assert_eq!(past.stuck(at(1), "a 1\n"), "a 1 1.000\n");
-        assert_eq!(past.stuck(at(3), "a 2\n"), "a 1 1.000\n");
-        assert_eq!(past.still(at(5), "a 3\n"), "a 1\n");
+        let past = Past::beginning(at(1), "a 1\n".to_owned());
+        past.late(at(3), "a 2\n", Duration::ZERO);
+        assert_eq!((past.stuck().as_str(), past.still()), ("a 1 1.000\n", "a 1\n"));
     }
 }

@@ -100,9 +100,11 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let header = |text: &str| HeaderValue::from_str(text).map_err(std::io::Error::other);
+    let metrics = Metrics::new(short(digest), model.header.features);
+    let text = metrics.text().map_err(std::io::Error::other)?;
     let app = Arc::new(App {
-        metrics: Metrics::new(short(digest), model.header.features),
-        past: Past::default(),
+        metrics,
+        past: Past::beginning(SystemTime::now(), text),
         digest: header(short(digest))?,
         pod: header(pod)?,
         model,
@@ -190,12 +192,12 @@ async fn late_metrics(State(app): State<Arc<App>>, Path(seconds): Path<u16>) -> 
 
 /// Values and times stand still.
 async fn stuck_metrics(State(app): State<Arc<App>>) -> Response {
-    exposed(&app, |text| Some(app.past.stuck(SystemTime::now(), text)))
+    exposed(&app, |_| Some(app.past.stuck()))
 }
 
 /// Values stand still, without a time.
 async fn still_metrics(State(app): State<Arc<App>>) -> Response {
-    exposed(&app, |text| Some(app.past.still(SystemTime::now(), text)))
+    exposed(&app, |_| Some(app.past.still().to_owned()))
 }
 
 /// The text of a scrape, after what is made of it.
