@@ -171,6 +171,7 @@ impl Load {
             .args(header.iter().flat_map(|line| ["--header", line]))
             .args(labelled.iter().flat_map(|wines| ["--labelled", "--wines", wines]))
             .args(["--rps", &rps.to_string(), "--seconds", &seconds.to_string(), "--concurrency", "32"])
+            .args(stream.iter().map(|_| "--empty"))
             .args(["--timeout-seconds", &timeout.as_secs().to_string()])
             .args(["--every-ms", "250", "--report"])
             .arg(report)

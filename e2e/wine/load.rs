@@ -64,6 +64,9 @@ pub struct Options {
     /// Say with each wine whether it is good: the server counts its mistakes
     #[arg(long)]
     pub labelled: bool,
+    /// Ask without a body
+    #[arg(long, conflicts_with = "labelled")]
+    pub empty: bool,
     /// Seed of the order of the rows
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -134,7 +137,8 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
                 file.flush().await?;
             }
             _ = due.tick() => {
-                let body = bodies[rng.below(bodies.len())].clone();
+                let row = &bodies[rng.below(bodies.len())];
+                let body = if options.empty { Bytes::new() } else { row.clone() };
                 let Ok(permit) = free.clone().try_acquire_owned() else {
                     locked(&report).skipped += 1;
                     continue;

@@ -88,6 +88,7 @@ fn options(address: SocketAddr, report: &Path) -> load::Options {
         every_ms: 100,
         wines: Taste::All,
         labelled: false,
+        empty: false,
         seed: 1,
     }
 }
