@@ -24,7 +24,10 @@ pub const TWICE: &str = "serin.test/scraped-twice";
 fn config(state: &State) -> String {
     let native = "    scrape_native_histograms: true\n    convert_classic_histograms_to_nhcb: true\n";
     let namespace = |action| relabel("__meta_kubernetes_namespace", action, NATIVE);
-    let twice = format!("__meta_kubernetes_pod_annotation_{}", TWICE.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+    let twice = format!(
+        "__meta_kubernetes_pod_annotation_{}",
+        TWICE.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+    );
     format!(
         "\
 global:

@@ -353,7 +353,8 @@ impl Scene {
     fn routes(&self) -> Result<usize, Error> {
         // A route of the user's stays.
         let ours = format!("{}={}", labels::DEPLOYMENT, self.wine.name);
-        let found = self.kubectl(&["get", "httproutes", "-o", "name", "-n", &self.wine.namespace, "-l", &ours])?;
+        let found =
+            self.kubectl(&["get", "httproutes", "-o", "name", "-n", &self.wine.namespace, "-l", &ours])?;
         Ok(found.lines().count())
     }
 

@@ -188,7 +188,8 @@ async fn a_counter_that_begins_anew_invents_nothing() {
         scene.put(&long_drain(scene, Version::V2)?).await?;
         let s = status(&scene.canary("v2").await?);
         scene.answers(&load, Version::V2).await?;
-        let (v1, v2) = (s.stable.ok_or("nothing is stable")?.revision, s.candidate.ok_or("no candidate")?.revision);
+        let (v1, v2) =
+            (s.stable.ok_or("nothing is stable")?.revision, s.candidate.ok_or("no candidate")?.revision);
         for revision in [&v1, &v2] {
             restart_one(scene, revision).await?;
         }
@@ -224,7 +225,11 @@ async fn restart_one(scene: &Scene, revision: &str) -> Result<(), Error> {
     client::until("its container was started once more", PATIENCE, || async {
         let now = scene.pods_of(revision).await.map_err(|e| e.to_string())?;
         let ready = scene.ready_pods(revision).await.map_err(|e| e.to_string())?;
-        if now.get(uid) == Some(&1) && ready == now.len() { Ok(()) } else { Err(format!("{now:?}, {ready} ready")) }
+        if now.get(uid) == Some(&1) && ready == now.len() {
+            Ok(())
+        } else {
+            Err(format!("{now:?}, {ready} ready"))
+        }
     })
     .await
 }

@@ -90,8 +90,9 @@ async fn versions_take_over_and_go_back_by_two_weights_of_a_users_route() {
         // The gateway confirms a route as a whole, and one of its backends is not there yet.
         scene
             .until("the gateway's words are told", |_, s| {
-                conditions::get(&s.conditions, Type::Progressing)
-                    .is_some_and(|c| c.reason == Reason::RouteNotAccepted.as_str() && c.message.contains(CELLAR))
+                conditions::get(&s.conditions, Type::Progressing).is_some_and(|c| {
+                    c.reason == Reason::RouteNotAccepted.as_str() && c.message.contains(CELLAR)
+                })
             })
             .await?;
         cellar(scene).await?;

@@ -13,14 +13,18 @@ impl Draft<'_> {
     /// for this very decision, and are not what was recorded with it. A spec with other steps changes them, too, but not in
     /// the route first.
     pub(super) fn say_if_edited(&mut self, found: &ObservedTraffic, wanted: Weights, journal: &Journal) {
-        if self.mode != TrafficMode::Gateway || found.journal.as_ref().is_some_and(|written| written != journal) {
+        if self.mode != TrafficMode::Gateway
+            || found.journal.as_ref().is_some_and(|written| written != journal)
+        {
             return;
         }
         let status = self.input.status;
-        let trying = status.candidate.as_ref().filter(|c| c.weight > 0).map(|c| Weights::to(c.slot, c.weight));
+        let trying =
+            status.candidate.as_ref().filter(|c| c.weight > 0).map(|c| Weights::to(c.slot, c.weight));
         let serving = status.stable.as_ref().map(|s| Weights::to(s.slot, 100));
         let Some(recorded) = trying.or(serving) else { return };
-        let same = |other: Weights| [Slot::A, Slot::B].iter().all(|slot| found.weights.of(*slot) == other.of(*slot));
+        let same =
+            |other: Weights| [Slot::A, Slot::B].iter().all(|slot| found.weights.of(*slot) == other.of(*slot));
         if same(recorded) || same(wanted) {
             return;
         }

@@ -94,7 +94,11 @@ mod tests {
         assert_eq!(left(&[of("a", "200"), of("b", "200")]), Err(QueryError::TwoTargets));
         assert_eq!(left(&[of("a", "200"), of("a", "500")]), Ok(vec!["a", "a"]));
         let other = series(["p", "a", "1"], "200", 1, 99, 2);
-        assert_eq!(left(&[of("a", "200"), other]), Err(QueryError::TwoTargets), "two Prometheus asked at once");
+        assert_eq!(
+            left(&[of("a", "200"), other]),
+            Err(QueryError::TwoTargets),
+            "two Prometheus asked at once"
+        );
         let elsewhere = series(["q", "b", "0"], "200", 0, 100, 2);
         assert_eq!(left(&[of("a", "200"), elsewhere]), Ok(vec!["a", "b"]));
     }
@@ -105,7 +109,11 @@ mod tests {
         for (until, went) in [(70, true), (79, true), (80, false), (100, false)] {
             let other = series(["p", "b", "0"], "200", 40, until, 2);
             let found = left(&[stays.clone(), other]);
-            assert_eq!(found, if went { Ok(vec!["a"]) } else { Err(QueryError::TwoTargets) }, "until {until}");
+            assert_eq!(
+                found,
+                if went { Ok(vec!["a"]) } else { Err(QueryError::TwoTargets) },
+                "until {until}"
+            );
         }
         // A job with another name took over.
         let before = series(["p", "b", "0"], "200", 0, 30, 2);
