@@ -51,10 +51,11 @@ fn route(host: &str) -> Value {
     })
 }
 
-/// The Service that the other rule leads to.
+/// The Service that the other rule leads to. Without a selector nobody would make its EndpointSlice, which Traefik looks for.
 async fn cellar(scene: &Scene) -> Result<(), Error> {
     let services: Api<Service> = Api::namespaced(scene.kube.clone(), &scene.wine.namespace);
-    let service = json!({"metadata": {"name": CELLAR}, "spec": {"ports": [{"port": 80}]}});
+    let service =
+        json!({"metadata": {"name": CELLAR}, "spec": {"selector": {"app": CELLAR}, "ports": [{"port": 80}]}});
     services.create(&PostParams::default(), &serde_json::from_value(service)?).await?;
     Ok(())
 }
