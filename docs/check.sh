@@ -48,6 +48,11 @@ while IFS= read -r name; do
   compgen -G "$name*" >/dev/null || problem "$name is mentioned in the code and does not exist"
 done < <(git grep -hoE 'docs/adr/[0-9]{4}[a-z0-9-]*(\.md)?' -- '*.rs' '*.toml' '*.yaml' '.ci' | sort -u)
 
+# Scenarios are named by their tests.
+while IFS= read -r name; do
+  git grep -qE "fn $name\(" -- '*.rs' || problem "docs/scenarios.md names $name, which is no test"
+done < <(grep -oE '`[a-z0-9]+(_[a-z0-9]+)+`' docs/scenarios.md | tr -d '`' | sort -u)
+
 for adr in docs/adr/[0-9]*.md; do
   grep -qF "]($(basename "$adr"))" docs/adr/README.md || problem "$adr is missing in docs/adr/README.md"
   [[ $(wc -l <"$adr") -le 70 ]] || problem "$adr is longer than a page (70 lines)"

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Child, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::Deserialize;
@@ -17,6 +17,8 @@ use crate::{Error, images::Built};
 pub struct Load {
     child: Child,
     report: PathBuf,
+    /// Longest time of one request.
+    timeout: Duration,
 }
 
 /// The newest line of its report: counts since the start.
@@ -108,11 +110,18 @@ pub struct Call<'a> {
     pub header: Option<&'a str>,
     /// Only these wines (`light`, `strong`), and with each whether it is good, so that the server counts its mistakes.
     pub labelled: Option<&'a str>,
+    /// How long each answer takes to come in, bit by bit; without it, a prediction at once.
+    pub stream: Option<Duration>,
 }
+
+/// Between two bits of a stream.
+const BIT: Duration = Duration::from_millis(100);
+/// Longest time of a request that is answered at once.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 impl<'a> From<&'a str> for Call<'a> {
     fn from(host: &'a str) -> Self {
-        Self { host, header: None, labelled: None }
+        Self { host, header: None, labelled: None, stream: None }
     }
 }
 
@@ -150,21 +159,27 @@ impl Load {
         if report.exists() {
             std::fs::remove_file(report)?;
         }
-        let Call { host, header, labelled } = call.into();
+        let Call { host, header, labelled, stream } = call.into();
+        let path = stream.map_or("predict".to_owned(), |long| {
+            format!("stream/{}/{}", long.as_millis() / BIT.as_millis(), BIT.as_millis())
+        });
+        let timeout = stream.unwrap_or_default() + AT_ONCE;
         let child = bed
             .command_inside(&built.wine.to_string_lossy())
             .arg("load")
-            .args(["--url", &format!("http://127.0.0.1:{port}/predict"), "--host", host])
+            .args(["--url", &format!("http://127.0.0.1:{port}/{path}"), "--host", host])
             .args(header.iter().flat_map(|line| ["--header", line]))
             .args(labelled.iter().flat_map(|wines| ["--labelled", "--wines", wines]))
             .args(["--rps", &rps.to_string(), "--seconds", &seconds.to_string(), "--concurrency", "32"])
+            .args(stream.iter().map(|_| "--empty"))
+            .args(["--timeout-seconds", &timeout.as_secs().to_string()])
             .args(["--every-ms", "250", "--report"])
             .arg(report)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()?;
-        Ok(Self { child, report: report.to_owned() })
+        Ok(Self { child, report: report.to_owned(), timeout })
     }
 
     /// Waits until the gateway leads to a version at all: a route is confirmed a moment before its first endpoints
@@ -202,13 +217,16 @@ impl Load {
     pub async fn stop(mut self) -> Result<Counts, Error> {
         let pid = self.child.id().to_string();
         std::process::Command::new("kill").args(["-TERM", &pid]).status()?;
-        for _ in 0..100 {
+        // What is on its way is waited for.
+        let patience = self.timeout + AT_ONCE;
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
             if self.child.try_wait()?.is_some() {
                 return Ok(self.counts());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err("the load generator did not end within 10 s".into())
+        Err(format!("the load generator did not end within {patience:?}").into())
     }
 }
 

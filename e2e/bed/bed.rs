@@ -156,6 +156,12 @@ impl Bed {
         Ok(())
     }
 
+    /// Ends Prometheus and takes away its data, as where it has no volume.
+    pub fn prometheus_lose(&self) -> Result<(), Error> {
+        self.prometheus_stop()?;
+        prometheus::forget(&self.state)
+    }
+
     /// Starts Prometheus again with the data it had, and returns when it
     /// answers.
     pub fn prometheus_start(&self) -> Result<(), Error> {

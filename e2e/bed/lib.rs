@@ -43,6 +43,7 @@ pub use bed::{Bed, Health};
 pub use debian::chromium;
 pub use down::down;
 pub use error::Error;
+pub use prometheus::TWICE as SCRAPED_TWICE;
 pub use s3::S3;
 pub use state::Kind;
 pub use tools::{helm, promtool, torch};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{At as _, Error};
 use crate::process::Process;
 use crate::state::State;
 use crate::{files, gateway, node, wait};
@@ -17,9 +17,17 @@ pub fn url(state: &State) -> String {
 /// Namespaces whose pods' histograms are kept in the native form.
 const NATIVE: &str = ".+-native";
 
+/// A pod with this annotation is scraped once more, by a job of its own: a mistake that many clusters have.
+pub const TWICE: &str = "serin.test/scraped-twice";
+
 /// The jobs: pods that ask for it by annotation, and the gateway.
 fn config(state: &State) -> String {
     let native = "    scrape_native_histograms: true\n    convert_classic_histograms_to_nhcb: true\n";
+    let namespace = |action| relabel("__meta_kubernetes_namespace", action, NATIVE);
+    let twice = format!(
+        "__meta_kubernetes_pod_annotation_{}",
+        TWICE.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+    );
     format!(
         "\
 global:
@@ -30,15 +38,21 @@ scrape_configs:
   - job_name: gateway
     static_configs:
       - targets: ['{gateway}']
-{pods}{native_pods}",
+{pods}{native_pods}{pods_again}",
         gateway = gateway::metrics_url(state).trim_start_matches("http://").trim_end_matches("/metrics"),
-        pods = pods(state, "kubernetes-pods", "drop", ""),
-        native_pods = pods(state, "kubernetes-pods-native", "keep", native),
+        pods = pods(state, "kubernetes-pods", &namespace("drop"), ""),
+        native_pods = pods(state, "kubernetes-pods-native", &namespace("keep"), native),
+        pods_again = pods(state, "kubernetes-pods-again", &relabel(&twice, "keep", "true"), ""),
     )
 }
 
-/// The usual job for pods, of the namespaces that are not native or of those that are.
-fn pods(state: &State, job: &str, native: &str, more: &str) -> String {
+/// Keeps or drops targets by one of their labels.
+fn relabel(label: &str, action: &str, regex: &str) -> String {
+    format!("      - source_labels: [{label}]\n        action: {action}\n        regex: '{regex}'\n")
+}
+
+/// The usual job for pods, of those that `which` leaves.
+fn pods(state: &State, job: &str, which: &str, more: &str) -> String {
     format!(
         "  - job_name: {job}
 {more}    kubernetes_sd_configs:
@@ -49,10 +63,7 @@ fn pods(state: &State, job: &str, native: &str, more: &str) -> String {
         tls_config:
           ca_file: {ca}
     relabel_configs:
-      - source_labels: [__meta_kubernetes_namespace]
-        action: {native}
-        regex: '{NATIVE}'
-      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
+{which}      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
         action: keep
         regex: 'true'
       - source_labels: [__meta_kubernetes_pod_phase]
@@ -110,6 +121,12 @@ pub fn start(state: &State) -> Result<(), Error> {
 /// Ends Prometheus in the orderly way, so that nothing scraped is lost.
 pub fn stop(state: &State) {
     state.place().stop("prometheus", Duration::from_secs(15));
+}
+
+/// Removes its data; only while it does not run.
+pub fn forget(state: &State) -> Result<(), Error> {
+    let data = state.path("prometheus");
+    std::fs::remove_dir_all(&data).at(&data)
 }
 
 /// Waits until it answers queries.

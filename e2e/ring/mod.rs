@@ -21,6 +21,7 @@ use crate::{
     install, training,
 };
 
+pub use pods::servers;
 pub use scene::{PATIENCE, Scene, patient, quick, run, run_alone, status};
 pub use seen::Seen;
 

@@ -1,6 +1,6 @@
 //! The pods of a `ModelDeployment`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
@@ -38,4 +38,22 @@ pub fn of_revision(pods: &[Pod], id: &str) -> BTreeMap<String, i32> {
         .filter(|p| p.metadata.deletion_timestamp.is_none() && revision(p) == Some(id))
         .filter_map(|p| Some((p.metadata.uid.clone()?, restarts(p))))
         .collect()
+}
+
+/// Ids of the model servers' processes in a pod of a bed, whose nodes share the processes of this machine.
+pub fn servers(uid: &str) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        if pid.bytes().all(|b| b.is_ascii_digit()) && is_server_of(&entry.path(), uid) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a process is the model server of a pod.
+fn is_server_of(process: &Path, uid: &str) -> bool {
+    let read = |file| String::from_utf8_lossy(&fs::read(process.join(file)).unwrap_or_default()).into_owned();
+    read("cgroup").contains(uid) && read("cmdline").split('\0').nth(1) == Some("serve")
 }

@@ -262,7 +262,7 @@ impl Scene {
     pub fn load_of_testers(&self, rps: u32, header: &str) -> Result<Load, Error> {
         let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
-        let call = Call { host: &host, header: Some(header), labelled: None };
+        let call = Call { header: Some(header), ..Call::from(&host) };
         let report = self.report()?.with_extension("testers.jsonl");
         Load::start(bed, built, call, rps, LOAD_SECONDS, &report)
     }
@@ -271,8 +271,17 @@ impl Scene {
     pub fn labelled_load(&self, rps: u32, wines: &str) -> Result<Load, Error> {
         let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
-        let call = Call { host: &host, header: None, labelled: Some(wines) };
+        let call = Call { labelled: Some(wines), ..Call::from(&host) };
         Load::start(bed, built, call, rps, LOAD_SECONDS, &self.report()?)
+    }
+
+    /// One answer a second is asked for, each of which takes so long to come in, counted apart.
+    pub fn load_of_streams(&self, long: Duration) -> Result<Load, Error> {
+        let Ring { bed, built, .. } = self.ring;
+        let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
+        let call = Call { stream: Some(long), ..Call::from(&host) };
+        let report = self.report()?.with_extension("streams.jsonl");
+        Load::start(bed, built, call, 1, LOAD_SECONDS, &report)
     }
 
     /// Where this scenario's load is counted.
@@ -342,7 +351,10 @@ impl Scene {
     }
 
     fn routes(&self) -> Result<usize, Error> {
-        let found = self.kubectl(&["get", "httproutes", "-o", "name", "-n", &self.wine.namespace])?;
+        // A route of the user's stays.
+        let ours = format!("{}={}", labels::DEPLOYMENT, self.wine.name);
+        let found =
+            self.kubectl(&["get", "httproutes", "-o", "name", "-n", &self.wine.namespace, "-l", &ours])?;
         Ok(found.lines().count())
     }
 

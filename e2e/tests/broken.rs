@@ -1,6 +1,6 @@
 //! What serves begins to crash, while another version is on its way.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs};
 
 use serde_json::json;
 use serin_api::{
@@ -10,7 +10,7 @@ use serin_api::{
 use serin_e2e::{
     Error, client,
     images::Version,
-    ring::{PATIENCE, Scene, patient, run, status},
+    ring::{PATIENCE, Scene, patient, run, servers, status},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,20 +176,11 @@ async fn break_pods(scene: &Scene, revision: &str) -> Result<(), Error> {
         let volume = format!("kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/model");
         fs::write(scene.ring.bed.dir().join(volume).join("model"), "damaged")?;
         let mut killed = 0;
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let pid = entry.file_name().to_string_lossy().into_owned();
-            if pid.bytes().all(|b| b.is_ascii_digit()) && is_server_of(&entry.path(), uid) {
-                killed +=
-                    usize::from(std::process::Command::new("kill").args(["-KILL", &pid]).status()?.success());
-            }
+        for pid in servers(uid)? {
+            killed +=
+                usize::from(std::process::Command::new("kill").args(["-KILL", &pid]).status()?.success());
         }
         assert_eq!(killed, 1, "one server in pod {uid}");
     }
     Ok(())
-}
-
-/// Whether a process is the model server of a pod.
-fn is_server_of(process: &Path, uid: &str) -> bool {
-    let read = |file| String::from_utf8_lossy(&fs::read(process.join(file)).unwrap_or_default()).into_owned();
-    read("cgroup").contains(uid) && read("cmdline").split('\0').nth(1) == Some("serve")
 }

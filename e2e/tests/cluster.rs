@@ -4,7 +4,10 @@
 
 mod broken;
 mod draining;
+mod edited_route;
+mod evidence;
 mod faults;
+mod long_answers;
 mod matrix;
 mod page;
 mod promotion;
@@ -13,7 +16,9 @@ mod refusal;
 mod retraining;
 mod scaling;
 mod serving;
+mod starts;
 mod training;
 mod training_disruptions;
 mod training_failures;
 mod training_torch;
+mod user_route;

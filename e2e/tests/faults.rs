@@ -10,6 +10,7 @@ use kube::{
     Api,
     api::{DeleteParams, ListParams},
 };
+use serde_json::json;
 use serin_api::{
     Outcome, Verdict,
     conditions::{self, Type},
@@ -103,11 +104,16 @@ async fn without_prometheus_a_canary_is_held_and_goes_on_afterwards() {
             eprintln!("skipped: the Prometheus of a given cluster is left alone");
             return Ok(());
         }
-        scene.wine.rollout = patient(10);
+        scene.wine.rollout = json!({
+            "steps": [{"weight": 25, "holdSeconds": 1}, {"weight": 50, "holdSeconds": 10}],
+            "analysis": {"intervalSeconds": 2},
+        });
         scene.begin().await?;
         let load = scene.load(50)?;
         scene.apply(Version::V2).await?;
-        scene.canary("v2").await?;
+        scene
+            .until("the second step", |_, s| s.candidate.as_ref().is_some_and(|c| c.step_index == 2))
+            .await?;
         scene.ring.bed.prometheus_stop()?;
         let began = Instant::now();
         // Whatever happens in between, it comes back.
@@ -139,10 +145,10 @@ async fn held(scene: &Scene, began: Instant) -> Result<(), Error> {
         })
         .await?;
     tokio::time::sleep(OUTAGE.saturating_sub(began.elapsed())).await;
-    assert_eq!(scene.seen.weights_since(began), [(75, 25)], "the weight is held");
+    assert_eq!(scene.seen.weights_since(began), [(50, 50)], "the weight is held");
     let s = scene.status().await?;
     assert_eq!(s.verdict, Some(Verdict::ProviderError));
-    assert_eq!(s.candidate.map(|c| c.step), Some("1/2".to_owned()));
+    assert_eq!(s.candidate.map(|c| c.step), Some("2/2".to_owned()));
     let changes = scene.seen.models_since(began).len();
     assert!(changes <= 4, "an outage is said once, not again and again: {changes} versions of the status");
     Ok(())

@@ -25,8 +25,6 @@ use crate::{
     target,
 };
 
-const TIMEOUT: Duration = Duration::from_secs(5);
-
 /// What to send, where, and when to stop.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
@@ -45,6 +43,9 @@ pub struct Options {
     /// When to stop
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub seconds: u32,
+    /// Longest time for one request and the whole of its answer
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub timeout_seconds: u64,
     /// Requests in flight at most; those due beyond are skipped and counted
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub concurrency: u32,
@@ -63,6 +64,9 @@ pub struct Options {
     /// Say with each wine whether it is good: the server counts its mistakes
     #[arg(long)]
     pub labelled: bool,
+    /// Ask without a body
+    #[arg(long, conflicts_with = "labelled")]
+    pub empty: bool,
     /// Seed of the order of the rows
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -104,6 +108,7 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
             .body(Full::new(body))
             .map_err(|error| LoadError::Target(error.to_string()))
     };
+    let timeout = Duration::from_secs(options.timeout_seconds);
     let bodies = bodies(options.wines, options.labelled)?;
     let mut file = tokio::fs::File::options().create(true).append(true).open(&options.report).await?;
 
@@ -132,7 +137,8 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
                 file.flush().await?;
             }
             _ = due.tick() => {
-                let body = bodies[rng.below(bodies.len())].clone();
+                let row = &bodies[rng.below(bodies.len())];
+                let body = if options.empty { Bytes::new() } else { row.clone() };
                 let Ok(permit) = free.clone().try_acquire_owned() else {
                     locked(&report).skipped += 1;
                     continue;
@@ -142,7 +148,7 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
                 let (pool, shared) = (pool.clone(), report.clone());
                 tokio::spawn(async move {
                     let (sent_ms, sent) = (now_ms(), Instant::now());
-                    let outcome = pool.send(request, &DIGEST_HEADER, TIMEOUT).await;
+                    let outcome = pool.send(request, &DIGEST_HEADER, timeout).await;
                     locked(&shared).finished(outcome, sent_ms, sent.elapsed());
                     drop(permit);
                 });

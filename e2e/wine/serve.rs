@@ -7,12 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Request, State, rejection::JsonRejection},
+    extract::{DefaultBodyLimit, Path, Request, State, rejection::JsonRejection},
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -27,6 +27,8 @@ use crate::{
     data::MEASURED,
     metrics::{CONTENT_TYPE, Metrics},
     model::{Model, short},
+    past::Past,
+    stream,
 };
 
 /// The header that tells which model answered.
@@ -58,6 +60,7 @@ pub struct Options {
 struct App {
     model: Model,
     metrics: Metrics,
+    past: Past,
     digest: HeaderValue,
     pod: HeaderValue,
     draining: AtomicBool,
@@ -97,8 +100,11 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let header = |text: &str| HeaderValue::from_str(text).map_err(std::io::Error::other);
+    let metrics = Metrics::new(short(digest), model.header.features);
+    let text = metrics.text().map_err(std::io::Error::other)?;
     let app = Arc::new(App {
-        metrics: Metrics::new(short(digest), model.header.features),
+        metrics,
+        past: Past::beginning(SystemTime::now(), text),
         digest: header(short(digest))?,
         pod: header(pod)?,
         model,
@@ -130,6 +136,7 @@ pub async fn serve(
 fn router(app: &Arc<App>) -> Router {
     let measured = Router::new()
         .route("/predict", post(predict))
+        .route("/stream/{lines}/{apart}", post(stream::answer))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), measure));
@@ -137,6 +144,9 @@ fn router(app: &Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/metrics/late/{seconds}", get(late_metrics))
+        .route("/metrics/stuck", get(stuck_metrics))
+        .route("/metrics/still", get(still_metrics))
         .fallback_service(measured.with_state(app.clone()))
         .layer(from_fn_with_state(app.clone(), stamp))
         .with_state(app.clone())
@@ -172,8 +182,29 @@ async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    match app.metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+    exposed(&app, |text| Some(text.to_owned()))
+}
+
+/// As they were so long ago.
+async fn late_metrics(State(app): State<Arc<App>>, Path(seconds): Path<u16>) -> Response {
+    exposed(&app, |text| app.past.late(SystemTime::now(), text, Duration::from_secs(seconds.into())))
+}
+
+/// Values and times stand still.
+async fn stuck_metrics(State(app): State<Arc<App>>) -> Response {
+    exposed(&app, |_| Some(app.past.stuck()))
+}
+
+/// Values stand still, without a time.
+async fn still_metrics(State(app): State<Arc<App>>) -> Response {
+    exposed(&app, |_| Some(app.past.still().to_owned()))
+}
+
+/// The text of a scrape, after what is made of it.
+fn exposed(app: &App, make: impl FnOnce(&str) -> Option<String>) -> Response {
+    match app.metrics.text().map(|text| make(&text)) {
+        Ok(Some(text)) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Ok(None) => refuse(StatusCode::SERVICE_UNAVAILABLE, "nothing is known of then"),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }

@@ -100,8 +100,9 @@ impl Window {
     }
 
     /// Whether a pod that started then is younger than one interval at `at_ms`. Clock skew may make the start
-    /// look later than the scrape; that is young too.
+    /// look a little later than the scrape; that is young too. If it is much later, a container was started anew,
+    /// and nothing is known of the start of the one that was scraped.
     pub(crate) fn is_young(&self, started_ms: Option<i64>, at_ms: i64) -> bool {
-        started_ms.is_some_and(|started| at_ms.saturating_sub(started) < self.interval())
+        started_ms.is_some_and(|started| at_ms.abs_diff(started) < self.interval().unsigned_abs())
     }
 }

@@ -46,13 +46,13 @@ pub enum QueryError {
     /// `status: error`.
     #[error("Prometheus refused the query")]
     Refused,
-    /// One pod's series under two scrape targets: every request would count twice.
+    /// One pod's series under two scrape targets that live: every request would count twice.
     #[error("a pod is scraped under two targets; its requests would count twice")]
     TwoTargets,
 }
 
 /// One series as Prometheus returns it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct RawSeries {
     /// Labels.
     pub metric: std::collections::BTreeMap<String, String>,
@@ -68,7 +68,7 @@ pub struct RawSeries {
 }
 
 /// A native histogram at a moment.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct RawHistogram {
     /// Observations.
     pub count: String,

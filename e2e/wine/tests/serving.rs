@@ -79,6 +79,7 @@ fn options(address: SocketAddr, report: &Path) -> load::Options {
         url: format!("http://{address}/predict"),
         host: Some("wine.example".into()),
         header: None,
+        timeout_seconds: 5,
         rps: 200,
         seconds: 30,
         concurrency: 8,
@@ -87,6 +88,7 @@ fn options(address: SocketAddr, report: &Path) -> load::Options {
         every_ms: 100,
         wines: Taste::All,
         labelled: false,
+        empty: false,
         seed: 1,
     }
 }

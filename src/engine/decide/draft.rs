@@ -264,6 +264,7 @@ impl<'a> Draft<'a> {
                 false
             }
             Some(t) => {
+                self.say_if_edited(t, weights, &journal);
                 self.writes.push(Write::SetWeights { uid: Some(t.uid.clone()), weights, journal });
                 false
             }

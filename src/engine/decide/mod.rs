@@ -17,6 +17,7 @@
 mod canary;
 mod channel;
 mod draft;
+mod edited;
 mod hand;
 mod recreate;
 mod retreat;

@@ -1,6 +1,7 @@
 //! Prometheus' series as the judge's input: by arm, by pod, by status code.
 
 mod native;
+mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,22 +34,8 @@ pub async fn read(
 fn of<'a>(kind: MetricKind<'_>, raw: &'a [RawSeries]) -> Result<Vec<&'a RawSeries>, QueryError> {
     let names = kind.series();
     let named = |s: &&RawSeries| s.metric.get("__name__").is_some_and(|name| names.contains(name));
-    let found: Vec<&RawSeries> = raw.iter().filter(named).collect();
-    one_target_a_pod(&found)?;
-    Ok(found)
-}
-
-/// Two scrape jobs on one pod double every count, and with it the evidence. Of one metric: another one may well come from
-/// another container of the pod.
-fn one_target_a_pod(raw: &[&RawSeries]) -> Result<(), QueryError> {
-    let mut targets = BTreeMap::new();
-    for s in raw {
-        let target = (s.metric.get("job"), s.metric.get("instance"));
-        if *targets.entry(s.metric.get("pod")).or_insert(target) != target {
-            return Err(QueryError::TwoTargets);
-        }
-    }
-    Ok(())
+    // Of one metric: another one may well come from another container of the pod.
+    targets::one_a_pod(raw.iter().filter(named).collect())
 }
 
 /// A pod's name and its series.

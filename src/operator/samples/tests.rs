@@ -75,15 +75,6 @@ fn a_sum_finds_its_count_and_a_part_its_whole() {
     assert_eq!((values(&stable[0].total[0]), values(&stable[0].part[0])), (vec![9.0], vec![7.0]));
 }
 
-#[test]
-fn two_targets_for_one_pod_are_refused() {
-    let a = series(&[("pod", "p"), ("job", "a"), ("instance", "i")], &[]);
-    let b = series(&[("pod", "p"), ("job", "b"), ("instance", "i")], &[]);
-    let c = series(&[("pod", "p"), ("job", "a"), ("instance", "i"), ("code", "500")], &[]);
-    assert_eq!(one_target_a_pod(&[&a, &b]), Err(QueryError::TwoTargets));
-    assert_eq!(one_target_a_pod(&[&a, &c]), Ok(()));
-}
-
 /// A sidecar's exporter has a target of its own.
 #[test]
 fn another_metric_may_have_another_target() {

@@ -286,6 +286,18 @@ fn traffic_that_is_not_as_configured_decides_nothing() {
     assert_eq!(sim.since(170).len(), 0, "{}", sim.log());
 }
 
+/// At rest once, and twice in mid-canary.
+#[test]
+fn weights_of_our_route_that_somebody_changed_are_set_back_and_it_is_said() {
+    let edited = |sim: &Sim| sim.notes.iter().filter(|n| n.contains("/Edited")).count();
+    let sim = script::named("route edited").run();
+    assert_eq!((edited(&sim), sim.weight("v2")), (3, 100), "{:?}", sim.notes);
+    for quiet in ["good", "bad", "gateway refuses", "route lost", "a user's route edited"] {
+        let sim = script::named(quiet).run();
+        assert_eq!(edited(&sim), 0, "{quiet}: {:?}", sim.notes);
+    }
+}
+
 #[test]
 fn what_crashes_after_it_had_traffic_is_said_to_have_had_it() {
     let sim = at("candidate loses its pods and crashes", 2000);

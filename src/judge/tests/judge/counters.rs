@@ -49,6 +49,16 @@ fn the_first_scrape_of_a_young_pod_counts() {
     assert_eq!(canary_requests(canary, 2), [0.0, 6.0]);
 }
 
+/// Its container was started anew after its first scrape: what that one had counted is as old as before.
+#[test]
+fn the_first_scrape_before_a_restart_is_a_baseline() {
+    let mut canary = raw(false, &[(0, 500.0), (1, 510.0), (2, 3.0)]);
+    canary.started_ms = Some(at(1) + INTERVAL / 2);
+    assert_eq!(canary_requests(canary.clone(), 3), [0.0, 10.0, 3.0]);
+    canary.started_ms = Some(at(0) + INTERVAL - 1);
+    assert_eq!(canary_requests(canary, 3), [500.0, 10.0, 3.0], "clocks differ");
+}
+
 #[test]
 fn a_new_series_of_a_known_pod_counts_from_zero() {
     let mut canary = raw(false, &[(-1, 500.0), (0, 510.0), (1, 520.0)]);
