@@ -102,7 +102,8 @@ fn documents(block: &Block) -> Vec<Value> {
             _ => texts.push(String::new()),
         }
     }
-    let read = |text: &String| serde_saphyr::from_str(text).unwrap_or_else(|e| panic!("{}: {e}", block.place));
+    let read =
+        |text: &String| serde_saphyr::from_str(text).unwrap_or_else(|e| panic!("{}: {e}", block.place));
     texts.iter().map(read).filter(|value: &Value| !value.is_null()).collect()
 }
 
@@ -116,7 +117,8 @@ fn whole(place: &str, piece: &Value) -> Value {
     let fields = piece.as_object().unwrap_or_else(|| panic!("{place}: neither an object nor a piece of one"));
     let definitions = serde_json::to_value(serin_api::crds()).unwrap();
     let knows = |base: &Value, field: &String| {
-        let definition = definitions.as_array().unwrap().iter().find(|d| d["spec"]["names"]["kind"] == base["kind"]);
+        let definition =
+            definitions.as_array().unwrap().iter().find(|d| d["spec"]["names"]["kind"] == base["kind"]);
         let schema = &definition.unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         schema["properties"]["spec"]["properties"].get(field).is_some()
     };
@@ -189,10 +191,15 @@ fn few_blocks_are_let_off() {
     let all = shown();
     for block in all.iter().filter(|block| block.fragment) {
         let file = block.place.rsplit_once(':').unwrap().0;
-        assert!(FRAGMENTS.iter().any(|(known, _)| *known == file), "{}: apply it, or say here why not", block.place);
+        assert!(
+            FRAGMENTS.iter().any(|(known, _)| *known == file),
+            "{}: apply it, or say here why not",
+            block.place
+        );
     }
     for (file, most) in FRAGMENTS {
-        let count = all.iter().filter(|block| block.fragment && block.place.starts_with(&format!("{file}:"))).count();
+        let count =
+            all.iter().filter(|block| block.fragment && block.place.starts_with(&format!("{file}:"))).count();
         assert_eq!(count, *most, "{file}");
     }
 }

@@ -96,7 +96,8 @@ mod tests {
         let kept = Kept::default();
         let writer = kept.clone();
         let log = log(LogFormat::Json, EnvFilter::new("info"), move || writer.clone());
-        let all: String = (0..32).map(char::from).chain(['\u{7f}', '\u{9b}', '"', '\\', '\u{2028}']).collect();
+        let all: String =
+            (0..32).map(char::from).chain(['\u{7f}', '\u{9b}', '"', '\\', '\u{2028}']).collect();
         let evil = format!("x\n{{\"level\":\"ERROR\"}}\r\n\u{1b}[2J{all}");
         tracing::dispatcher::with_default(&log, || {
             tracing::warn!(name = %evil, error = ?evil, "reconcile of {evil} failed");

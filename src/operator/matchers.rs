@@ -89,8 +89,22 @@ fn written(series: &BTreeSet<String>, namespace: &str, candidate: &str, stable: 
 /// Text that somebody might try, and any other.
 fn text() -> impl Strategy<Value = String> {
     let tried = prop::sample::select(vec![
-        "\"} or vector(1)", "\\", "\\\"", "a|b", ".*", "(?i)x", "up{namespace=\"other\"}", "\n", "é", "\u{0}", "",
-        "x\"},namespace=~\".+\"", "[", "*", "<", "a\\",
+        "\"} or vector(1)",
+        "\\",
+        "\\\"",
+        "a|b",
+        ".*",
+        "(?i)x",
+        "up{namespace=\"other\"}",
+        "\n",
+        "é",
+        "\u{0}",
+        "",
+        "x\"},namespace=~\".+\"",
+        "[",
+        "*",
+        "<",
+        "a\\",
     ]);
     prop_oneof![tried.prop_map(str::to_owned), any::<String>(), "[ -~]{0,20}"]
 }

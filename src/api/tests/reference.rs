@@ -56,9 +56,9 @@ fn takes(node: &Value) -> String {
     match node["type"].as_str() {
         Some("string") if node["format"] == "date-time" => "time".to_owned(),
         Some("string") => match (node["pattern"].as_str(), number("maxLength")) {
-            (Some(pattern), Some(most)) => format!("text like {}, up to {most}", code(pattern)),
+            (Some(pattern), Some(most)) => format!("text like {}, at most {most} long", code(pattern)),
             (Some(pattern), None) => format!("text like {}", code(pattern)),
-            (None, Some(most)) => format!("text, up to {most}"),
+            (None, Some(most)) => format!("text, at most {most} long"),
             (None, None) => "text".to_owned(),
         },
         Some("integer") => range("number"),
@@ -224,7 +224,8 @@ fn a_template_is_a_spec() {
     };
     let own = spec("TrainingRun", "/properties/spec");
     let template = spec("RetrainPolicy", "/properties/spec/properties/template");
-    let names = |fields: &Value| -> BTreeSet<String> { fields.as_object().unwrap().keys().cloned().collect() };
+    let names =
+        |fields: &Value| -> BTreeSet<String> { fields.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(names(&own), names(&template), "the reference of a policy says that they are the same");
 }
 
@@ -262,5 +263,8 @@ fn every_reason_says_what_it_means_and_what_to_do() {
     let missing: Vec<_> = reasons.difference(&told).collect();
     assert!(missing.is_empty(), "docs/troubleshooting.md has no row for {missing:?}");
     let unknown: Vec<_> = told.difference(&reasons).collect();
-    assert!(unknown.is_empty(), "docs/troubleshooting.md has rows for reasons that do not exist: {unknown:?}");
+    assert!(
+        unknown.is_empty(),
+        "docs/troubleshooting.md has rows for reasons that do not exist: {unknown:?}"
+    );
 }

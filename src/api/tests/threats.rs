@@ -54,9 +54,12 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn no_field_holds_a_credential() {
-    let found = named(&["pass", "secret", "token", "cred", "cert", "auth", "bearer", "private", "key", "login"]);
-    // Names of Secrets and of keys in them; a word that makes a run a new one.
-    assert_eq!(found, set(&["imagePullSecrets", "key", "rerunToken", "secretKeyRef", "secretName"]));
+    let found = named(&[
+        "passw", "passp", "secret", "token", "cred", "cert", "auth", "bearer", "private", "key", "login",
+    ]);
+    // Names of Secrets and ConfigMaps, and of keys in them; a word that makes a run a new one.
+    let known = ["configMapKeyRef", "imagePullSecrets", "key", "rerunToken", "secretKeyRef", "secretName"];
+    assert_eq!(found, set(&known));
     fields(&mut |path, field| {
         let name = path.rsplit('.').next().unwrap();
         if name == "key" {
@@ -70,11 +73,13 @@ fn no_field_holds_a_credential() {
 
 #[test]
 fn no_address_is_asked_by_the_operator() {
-    let found = named(&["ur", "address", "host", "endpoint", "server", "proxy", "repo", "webhook", "insecure"]);
+    let found =
+        named(&["ur", "address", "host", "endpoint", "server", "proxy", "repo", "webhook", "insecure"]);
     // Fetched and published to by pods of the user; written into a route; a container; a report's digest; not followed at all.
     assert_eq!(found, set(&["endpoint", "hostnames", "repo", "report", "server", "uri"]));
     // Nor is anything like a query, of whatever language.
-    let found = named(&["query", "queries", "expr", "promql", "script", "template", "match", "regex", "condition"]);
+    let found =
+        named(&["query", "queries", "expr", "promql", "script", "template", "match", "regex", "condition"]);
     assert_eq!(found, set(&["conditions", "template"]), "a TrainingRun's spec in a policy, and the status");
 }
 
@@ -92,7 +97,10 @@ fn references_stay_in_their_namespace() {
 
 #[test]
 fn no_field_reaches_for_the_node() {
-    let found = named(&["host", "priv", "capab", "security", "volume", "mount", "sidecar", "init", "pod", "device", "sysctl", "proc", "runtime"]);
+    let found = named(&[
+        "host", "priv", "capab", "security", "volume", "mount", "sidecar", "init", "pod", "device", "sysctl",
+        "proc", "runtime",
+    ]);
     assert_eq!(found, set(&["hostnames", "processesPerNode"]));
     fields(&mut |path, field| {
         let open = field["x-kubernetes-preserve-unknown-fields"] == true
