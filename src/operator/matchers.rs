@@ -126,7 +126,8 @@ proptest! {
         }
         prop_assert_eq!(takes(&found[0].2, &other), series.contains(&other));
         for pods in [&candidate, &stable] {
-            prop_assert!(takes(&found[2].2, &format!("{pods}-7f9c4-x1")));
+            let pod = format!("{pods}-7f9c4-x1");
+            prop_assert!(takes(&found[2].2, &pod));
         }
         let ours = [&candidate, &stable].iter().any(|pods| other.starts_with(&format!("{pods}-")));
         prop_assert!(ours || !takes(&found[2].2, &other), "{} takes {}", found[2].2, other);
