@@ -95,7 +95,7 @@ mod tests {
         let bug = async {
             let none: Option<Action> = None;
             let what = "of an object";
-            none.map(Ok).unwrap_or_else(|| panic!("a bug {what}"))
+            none.map_or_else(|| panic!("a bug {what}"), Ok)
         };
         let good = async {
             tokio::task::yield_now().await;
