@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Checks the documentation: links lead somewhere, decisions are indexed and short, metrics are documented. That its
-# examples are valid is checked by `cargo test` (src/api/tests/documents.rs).
+# Checks the documentation: links lead somewhere, every page is in the book, decisions are indexed and short, metrics are
+# documented, tests that the threat model names are there. That its examples are valid is checked by `cargo test`
+# (src/api/tests/documents.rs) and by an apiserver (tests/documents.rs); that reference and reasons are those of the code,
+# by src/api/tests/reference.rs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -60,6 +62,22 @@ for adr in docs/adr/[0-9]*.md; do
     grep -qx "## $part" "$adr" || problem "$adr has no part \"$part\""
   done
 done
+
+while IFS= read -r page; do
+  page=${page#docs/}
+  [[ $page == SUMMARY.md ]] || grep -qF "]($page)" docs/SUMMARY.md || problem "docs/$page is missing in docs/SUMMARY.md"
+done < <(git ls-files --cached --others --exclude-standard -- 'docs/*.md')
+
+# Each row of the threat model, and each test that it names: [`name`](file).
+for row in {1..23}; do
+  grep -qE "^\| $row \| " docs/threat-model.md || problem "docs/threat-model.md has no row $row"
+done
+tests=0
+while IFS=' ' read -r name file; do
+  tests=$((tests + 1))
+  grep -qE "fn $name\b" "docs/$file" || problem "docs/threat-model.md: there is no $name in $file"
+done < <(grep -oE '\[`[a-z0-9_]+`\]\([^)]*\.rs\)' docs/threat-model.md | sed -E 's/^\[`(.*)`\]\((.*)\)$/\1 \2/')
+[[ $tests -ge 50 ]] || problem "docs/threat-model.md names only $tests tests"
 
 while IFS= read -r metric; do
   grep -qE "serin_$metric(_total)?\`" docs/metrics.md || problem "docs/metrics.md does not explain serin_$metric"

@@ -13,6 +13,7 @@ mod channel;
 mod chaos;
 mod crashes;
 mod deadlines;
+mod documents;
 mod evidence;
 mod explain;
 mod gitops;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use clap::ValueEnum;
 use serin_operator::Settings;
-use tracing_subscriber::EnvFilter;
+use tracing::Dispatch;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt as _};
 
 use crate::Failure;
 
@@ -40,14 +41,22 @@ enum LogFormat {
     Text,
 }
 
+/// The log. As JSON whatever an object or a server says is one line, and no sign of it reaches a terminal as it is.
+fn log<W>(format: LogFormat, filter: EnvFilter, to: W) -> Dispatch
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to);
+    match format {
+        LogFormat::Json => log.json().flatten_event(true).finish().into(),
+        LogFormat::Text => log.finish().into(),
+    }
+}
+
 /// Runs until it is told to end.
 pub fn run(args: Args) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Json => log.json().flatten_event(true).init(),
-        LogFormat::Text => log.init(),
-    }
+    log(args.log_format, filter, std::io::stderr).init();
     // reqwest and kube share one TLS implementation; without a default, building a client panics.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -62,4 +71,46 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     Ok(runtime.block_on(serin_operator::run(settings))?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whatever_is_said_is_one_line_of_the_log() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let log = log(LogFormat::Json, EnvFilter::new("info"), move || writer.clone());
+        let all: String =
+            (0..32).map(char::from).chain(['\u{7f}', '\u{9b}', '"', '\\', '\u{2028}']).collect();
+        let evil = format!("x\n{{\"level\":\"ERROR\"}}\r\n\u{1b}[2J{all}");
+        tracing::dispatcher::with_default(&log, || {
+            tracing::warn!(name = %evil, error = ?evil, "reconcile of {evil} failed");
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let (line, rest) = text.split_once('\n').unwrap();
+        assert_eq!(rest, "", "one line");
+        assert!(!line.chars().any(|c| c.is_ascii_control() && c != '\u{7f}'), "{line:?}");
+        let read: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((read["level"].as_str(), read["name"].as_str()), (Some("WARN"), Some(evil.as_str())));
+    }
 }

@@ -40,7 +40,7 @@ fn query(namespace: &str, q: &Question) -> String {
 }
 
 /// One series of the version that serves. Names are quoted although their patterns leave nothing to quote.
-fn selector(namespace: &str, q: &Question, counter: &Counter) -> String {
+pub fn selector(namespace: &str, q: &Question, counter: &Counter) -> String {
     let pods = format!("(?:{})-.+", escape_regex(&q.pods));
     let (name, namespace, pods) = (quote(&counter.series), quote(namespace), quote(&pods));
     let mut selector = format!("{{__name__={name},namespace={namespace},pod=~{pods}");

@@ -30,17 +30,22 @@ pub async fn guarded<K: Main>(
     steps: impl Future<Output = Result<Action, Error>>,
 ) -> Result<Action, Error> {
     let started = std::time::Instant::now();
-    let work = AssertUnwindSafe(steps).catch_unwind();
-    let result = match tokio::time::timeout(DEADLINE, work).await {
-        Err(_) => Err(Error::Timeout(DEADLINE)),
-        Ok(Err(panic)) => Err(Error::Panic(words(panic.as_ref()))),
-        Ok(Ok(result)) => result,
-    };
+    let result = contained(steps).await;
     ctx.telemetry.reconciled(K::KIND, result.as_ref().err().map(Error::kind), started.elapsed());
     if result.is_ok() {
         ctx.backoff.reset(&Name::of(object));
     }
     result
+}
+
+/// The steps, for as long as they may take; a panic is an error like any other, of this object alone.
+async fn contained(steps: impl Future<Output = Result<Action, Error>>) -> Result<Action, Error> {
+    let work = AssertUnwindSafe(steps).catch_unwind();
+    match tokio::time::timeout(DEADLINE, work).await {
+        Err(_) => Err(Error::Timeout(DEADLINE)),
+        Ok(Err(panic)) => Err(Error::Panic(words(panic.as_ref()))),
+        Ok(Ok(result)) => result,
+    }
 }
 
 /// When a reconcile failed: later each time, per object.
@@ -79,4 +84,25 @@ fn jittered(uid: &str) -> Duration {
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_the_look_at_one_object_and_no_other() {
+        let bug = async {
+            let none: Option<Action> = None;
+            let what = "of an object";
+            none.map_or_else(|| panic!("a bug {what}"), Ok)
+        };
+        let good = async {
+            tokio::task::yield_now().await;
+            Ok(Action::await_change())
+        };
+        let (bug, good) = tokio::join!(contained(bug), contained(good));
+        assert!(matches!(bug, Err(Error::Panic(words)) if words == "a bug of an object"));
+        assert!(matches!(good, Ok(action) if action == Action::await_change()));
+    }
 }

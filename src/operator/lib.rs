@@ -25,6 +25,8 @@ mod error;
 mod fresh;
 mod guard;
 mod index;
+#[cfg(test)]
+mod matchers;
 mod mentions;
 mod observe;
 mod owner;

@@ -196,7 +196,7 @@ fn merge(all: &mut Vec<RawSeries>, part: Vec<RawSeries>) {
 
 /// The selector: our own namespace and our own pods, always. Names are quoted although their patterns leave nothing
 /// to quote: a rule in a schema is not a reason to trust text here.
-fn selector(series: &BTreeSet<String>, namespace: &str, m: &Measurement) -> String {
+pub fn selector(series: &BTreeSet<String>, namespace: &str, m: &Measurement) -> String {
     let series: Vec<String> = series.iter().map(|name| escape_regex(name)).collect();
     let pods: Vec<String> = m.candidate.iter().chain([&m.stable]).map(|name| escape_regex(name)).collect();
     let pods = format!("(?:{})-.+", pods.join("|"));
@@ -222,10 +222,10 @@ pub fn quote(text: &str) -> String {
     out
 }
 
-/// RE2 metacharacters escaped.
+/// RE2 metacharacters escaped. It refuses a backslash before anything that is not ASCII.
 pub fn escape_regex(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
-        if !c.is_ascii_alphanumeric() && c != '-' && c != '_' {
+        if c.is_ascii() && !c.is_ascii_alphanumeric() && c != '-' && c != '_' {
             out.push('\\');
         }
         out.push(c);

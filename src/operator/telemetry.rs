@@ -98,3 +98,38 @@ impl Telemetry {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One look, one decision and one query of each kind.
+    fn a_day(telemetry: &Telemetry) {
+        use OwnerKind::{ModelDeployment, ModelVersion, RetrainPolicy, TrainingRun};
+        for kind in [ModelDeployment, TrainingRun, ModelVersion, RetrainPolicy] {
+            for error in [None, Some("Api"), Some("Build"), Some("Timeout"), Some("Panic")] {
+                telemetry.reconciled(kind, error, Duration::from_millis(3));
+            }
+        }
+        for reason in [Reason::Promoted, Reason::AnalysisFailed, Reason::Rejected] {
+            telemetry.decided(reason);
+        }
+        telemetry.wrote();
+        telemetry.queried(true);
+        telemetry.queried(false);
+    }
+
+    /// No label can hold what a user wrote: they are all words of the program, by their type. So the series are as many after
+    /// ten thousand objects as after one.
+    #[test]
+    fn the_number_of_series_does_not_grow_with_objects() {
+        let telemetry = Telemetry::default();
+        a_day(&telemetry);
+        let first = telemetry.text().lines().count();
+        for _ in 0..10_000 {
+            a_day(&telemetry);
+        }
+        assert_eq!(telemetry.text().lines().count(), first);
+        assert!(telemetry.text().contains("serin_decisions_total{reason=\"Promoted\"} 10001"));
+    }
+}
