@@ -44,5 +44,5 @@ pub use down::down;
 pub use error::Error;
 pub use s3::S3;
 pub use state::Kind;
-pub use tools::{helm, promtool, torch};
+pub use tools::{gitops, helm, kubectl, promtool, torch};
 pub use up::Options;

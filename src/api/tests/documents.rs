@@ -142,3 +142,15 @@ fn a_field_that_nobody_reads_is_noticed() {
     let read = serde_json::json!({ "a": { "b": 1 }, "l": [{ "x": 1, "default": 0 }] });
     assert_eq!(missing(&written, &read, ""), ["/a/typo"]);
 }
+
+/// What Argo CD's scripts are tried on is what Serin could have written.
+#[test]
+fn every_object_of_the_argo_cd_tests_is_valid() {
+    let objects = files(&root().join("deploy/argocd/resource_customizations/serin.dev"), "yaml");
+    let objects: Vec<_> = objects.iter().filter(|p| p.parent().is_some_and(|f| f.ends_with("testdata"))).collect();
+    assert!(objects.len() > 40, "{}", objects.len());
+    for path in objects {
+        let count = check(&path.display().to_string(), &std::fs::read_to_string(path).unwrap());
+        assert_eq!(count, 1, "{}", path.display());
+    }
+}
