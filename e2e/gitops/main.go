@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"sort"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -45,10 +44,11 @@ func run(args []string) error {
 
 // seen is what there is to say about an object.
 type seen struct {
-	Kstatus string   `json:"kstatus"`
-	Health  string   `json:"health"`
-	Message string   `json:"message"`
-	Actions []string `json:"actions"`
+	Kstatus string `json:"kstatus"`
+	Health  string `json:"health"`
+	Message string `json:"message"`
+	// Those that are offered, with the annotations that each would leave.
+	Actions map[string]map[string]string `json:"actions"`
 }
 
 func read(argo *argo) error {
@@ -88,17 +88,16 @@ func look(argo *argo, object *unstructured.Unstructured) (*seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &seen{Kstatus: string(found.Status), Health: string(health.Status), Message: health.Message, Actions: []string{}}
+	answer := &seen{Kstatus: string(found.Status), Health: string(health.Status), Message: health.Message, Actions: map[string]map[string]string{}}
 	for _, action := range actions {
 		if action.Disabled {
 			continue
 		}
-		// What is offered also runs.
-		if _, err := argo.act(object, action.Name); err != nil {
+		after, err := argo.act(object, action.Name)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", action.Name, err)
 		}
-		answer.Actions = append(answer.Actions, action.Name)
+		answer.Actions[action.Name] = after.GetAnnotations()
 	}
-	sort.Strings(answer.Actions)
 	return answer, nil
 }

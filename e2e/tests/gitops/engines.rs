@@ -1,0 +1,78 @@
+//! Argo CD's engine and kstatus, asked about objects.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+    thread,
+};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::kustomize;
+
+/// What others say of an object.
+#[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub kstatus: String,
+    pub health: String,
+    pub message: String,
+    /// The actions that are offered, with the annotations that each would leave.
+    pub actions: BTreeMap<String, Option<BTreeMap<String, String>>>,
+}
+
+impl Seen {
+    /// The value that an action would leave in an annotation.
+    pub fn order(&self, action: &str, annotation: &str) -> Option<&str> {
+        self.actions.get(action)?.as_ref()?.get(annotation).map(String::as_str)
+    }
+}
+
+/// An argocd-cm with our keys, as kustomize makes it.
+pub fn config_map() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("argocd-cm.yaml");
+        std::fs::write(&path, kustomize::rendered("kustomize/overlays/argocd-cm").unwrap()).unwrap();
+        path
+    })
+}
+
+/// The program that asks them.
+pub fn program() -> Command {
+    Command::new(serin_bed::gitops(&mut |line| eprintln!("{line}")).unwrap())
+}
+
+/// An object as the apiserver has it.
+pub fn object(kind: &str, generation: i64, spec: &Value, status: &Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "serin.dev/v1alpha1", "kind": kind,
+        "metadata": {"name": "wine", "namespace": "cellar", "generation": generation, "resourceVersion": "4711"},
+        "spec": spec,
+    });
+    // Nobody has written one yet.
+    if status["conditions"].as_array().is_some_and(|all| !all.is_empty()) {
+        object["status"] = status.clone();
+    }
+    object
+}
+
+/// What they say of each.
+pub fn ask(objects: &[Value]) -> Vec<Seen> {
+    let mut command = program();
+    command.arg("read").arg(config_map()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+    let writer = thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success(), "see above");
+    let answers = String::from_utf8(output.stdout).unwrap();
+    let seen: Vec<Seen> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(seen.len(), objects.len());
+    seen
+}
