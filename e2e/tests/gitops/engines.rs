@@ -53,11 +53,21 @@ pub fn object(kind: &str, generation: i64, spec: &Value, status: &Value) -> Valu
         "metadata": {"name": "wine", "namespace": "cellar", "generation": generation, "resourceVersion": "4711"},
         "spec": spec,
     });
-    // Nobody has written one yet.
-    if status["conditions"].as_array().is_some_and(|all| !all.is_empty()) {
-        object["status"] = status.clone();
+    let is_written = status["conditions"].as_array().is_some_and(|all| !all.is_empty());
+    let status = if is_written { status.clone() } else { default_status(kind) };
+    if !status.is_null() {
+        object["status"] = status;
     }
     object
+}
+
+/// What an apiserver says where nobody has written a status yet.
+fn default_status(kind: &str) -> Value {
+    let crds = serin_api::crds();
+    let crd = crds.iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+    let schema = crd.spec.versions[0].schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()).unwrap();
+    let default = &schema.properties.as_ref().unwrap()["status"].default;
+    default.as_ref().map_or(Value::Null, |default| default.0.clone())
 }
 
 /// What they say of each.

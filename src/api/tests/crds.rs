@@ -69,6 +69,17 @@ fn yaml_and_types_are_the_same_object() {
     assert_eq!(serde_json::to_value(typed).unwrap(), from_types);
 }
 
+/// To kstatus an object that says nothing is a finished one.
+#[test]
+fn what_nobody_has_looked_at_speaks_of_no_generation() {
+    for kind in KINDS {
+        let status = schema(kind, "status");
+        let wanted = if kind == "ModelVersion" { Value::Null } else { serde_json::json!({"observedGeneration": -1}) };
+        assert_eq!(status["default"], wanted, "{kind}");
+        assert_eq!(status["required"], Value::Null, "{kind}: what is required is not in the default");
+    }
+}
+
 #[test]
 fn they_are_small_enough_for_client_side_apply() {
     // The annotation of `kubectl apply` is refused from 256 KiB on; all of them together stay below.
