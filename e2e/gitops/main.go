@@ -3,6 +3,7 @@
 //
 //	serin-gitops tests CONFIGMAP FOLDER   runs the tests of a folder of resource customizations
 //	serin-gitops read CONFIGMAP           reads objects from standard input, one JSON a line, and says what it sees in each
+//	serin-gitops examples FOLDER          reads files of Argo CD's and Flux' kinds, and refuses fields that they do not know
 //
 // CONFIGMAP is an argocd-cm: the scripts are those that an Argo CD would run, not files beside it.
 package main
@@ -38,8 +39,10 @@ func run(args []string) error {
 			return err
 		}
 		return read(argo)
+	case len(args) == 2 && args[0] == "examples":
+		return examples(args[1])
 	}
-	return fmt.Errorf("usage: serin-gitops tests CONFIGMAP FOLDER | read CONFIGMAP")
+	return fmt.Errorf("usage: serin-gitops tests CONFIGMAP FOLDER | read CONFIGMAP | examples FOLDER")
 }
 
 // seen is what there is to say about an object.

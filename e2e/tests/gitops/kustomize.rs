@@ -8,6 +8,8 @@ use serin_e2e::{
     images,
 };
 
+use crate::engines;
+
 /// A folder of the repository, by kubectl's kustomize.
 pub fn rendered(folder: &str) -> Result<String, String> {
     let mut kubectl: Command = serin_bed::kubectl(&mut |line| eprintln!("{line}")).unwrap();
@@ -122,4 +124,20 @@ fn one_line_changes_the_image_and_another_the_prometheus() {
         }
     }
     assert_eq!(args(&ours), wanted);
+}
+
+/// The example repository: Argo CD's and Flux' own types know every field, and each model's folder can be applied.
+#[test]
+fn the_example_repository_is_one() {
+    let folder = "deploy/examples/gitops";
+    let output = engines::program().arg("examples").arg(images::repository().join(folder)).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned()).concat();
+    assert!(output.status.success(), "{said}");
+    for model in ["wine", "beer"] {
+        let all = objects(&rendered(&format!("{folder}/models/{model}")).unwrap());
+        assert_eq!(one(&all, "ModelDeployment", model)["apiVersion"], "serin.dev/v1alpha1");
+    }
+    let beer = objects(&rendered(&format!("{folder}/models/beer")).unwrap());
+    let named = one(&beer, "ModelDeployment", "beer")["spec"]["model"]["versionRef"].as_str().unwrap();
+    one(&beer, "ModelVersion", named);
 }

@@ -121,8 +121,14 @@ fn every_example_is_valid() {
     assert!(!examples.is_empty());
     for path in examples {
         let count = check(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
-        assert!(count > 0, "{} shows no object of ours", path.display());
+        assert!(count > 0 || is_of_another(&path), "{} shows no object of ours", path.display());
     }
+}
+
+/// Files of the example repository that are for Argo CD, Flux or kustomize; e2e/tests/gitops reads those.
+fn is_of_another(path: &Path) -> bool {
+    let is_there = |folder: &str| path.parent().is_some_and(|parent| parent.ends_with(folder));
+    is_there("gitops/argocd") || is_there("gitops/flux") || path.ends_with("kustomization.yaml")
 }
 
 #[test]
