@@ -87,9 +87,8 @@ fn they_see_in_every_status_what_serin_means() {
     }
     let mut known = BTreeSet::new();
     told.retain(|sim| known.insert(json!([sim.generation, sim.spec, sim.status]).to_string()));
-    let object = |sim: &Sim| {
-        engines::object("RetrainPolicy", sim.generation, &json!(sim.spec), &json!(sim.status))
-    };
+    let object =
+        |sim: &Sim| engines::object("RetrainPolicy", sim.generation, &json!(sim.spec), &json!(sim.status));
     let seen = engines::ask(&told.iter().map(object).collect::<Vec<_>>());
     let (mut counts, mut started) = (BTreeMap::new(), 0);
     let total = told.len();

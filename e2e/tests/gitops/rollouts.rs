@@ -65,8 +65,16 @@ fn stand(m: &Moment) -> Stand {
     match reason {
         "HorizonReached" => Stand::Question,
         "Paused" => Stand::Paused,
-        "Rejected" | "InvalidSpec" | "NameTaken" | "VersionRevoked" | "VersionUnfit" => Stand::Failed,
-        "StableUnavailable" | "ProgressDeadlineExceeded" | "RouteUnusable" | "RouteNotAccepted" => Stand::Failed,
+        // Refused by the spec's own fault, or held by something outside.
+        "Rejected"
+        | "InvalidSpec"
+        | "NameTaken"
+        | "VersionRevoked"
+        | "VersionUnfit"
+        | "StableUnavailable"
+        | "ProgressDeadlineExceeded"
+        | "RouteUnusable"
+        | "RouteNotAccepted" => Stand::Failed,
         "NoVersion" if status.stable.is_some() => Stand::Failed,
         "CrashLoop" | "ImagePull" | "Unschedulable" | "ModelNotFetched" if first_is_stuck(m, reason) => {
             Stand::Failed
@@ -168,7 +176,11 @@ fn they_see_in_every_status_what_serin_means() {
         is_true(m, stand, &place);
         *counts.entry(stand).or_default() += 1;
         for action in ["abort", "pause", "promote-full", "resume", "retry", "skip-current-step"] {
-            if seen.actions.contains_key(action) { offered.insert(action) } else { withheld.insert(action) };
+            if seen.actions.contains_key(action) {
+                offered.insert(action)
+            } else {
+                withheld.insert(action)
+            };
         }
         for order in orders(m, seen, &place) {
             *given.entry(order).or_insert(0) += 1;
@@ -210,12 +222,13 @@ fn orders(m: &Moment, seen: &Seen, place: &str) -> Vec<&'static str> {
     let counts = fresh
         && validate::spec(&m.spec).is_ok()
         && tried.is_some_and(|c| asked(m).as_ref() == Some(&c.revision) && !revoked(c));
-    let mut check = |action: &'static str, annotation: &str, counts: bool, is_done: fn(&Plan, &str) -> bool| {
-        let Some(order) = seen.order(action, annotation).filter(|_| counts) else { return };
-        let plan = with_order(m, annotation, order);
-        assert!(is_done(&plan, order), "{action} {order:?} does nothing: {place}");
-        done.push(action);
-    };
+    let mut check =
+        |action: &'static str, annotation: &str, counts: bool, is_done: fn(&Plan, &str) -> bool| {
+            let Some(order) = seen.order(action, annotation).filter(|_| counts) else { return };
+            let plan = with_order(m, annotation, order);
+            assert!(is_done(&plan, order), "{action} {order:?} does nothing: {place}");
+            done.push(action);
+        };
     let beside = counts && m.status.stable.is_some();
     check("promote-full", labels::PROMOTE, beside, |plan, order| {
         let handled = plan.status.handled_promote.as_deref() == Some(order);

@@ -14,8 +14,14 @@ use crate::{
 };
 
 /// Why a run that is not over waits for a person.
-const HELD: [&str; 6] =
-    ["InvalidSpec", "SpecChanged", "VersionNotFound", "VersionRevoked", "VersionUnfit", "ChampionUnavailable"];
+const HELD: [&str; 6] = [
+    "InvalidSpec",
+    "SpecChanged",
+    "VersionNotFound",
+    "VersionRevoked",
+    "VersionUnfit",
+    "ChampionUnavailable",
+];
 
 /// Told from how the run ended, or from its phase: kstatus, and Argo CD's health.
 fn stand(generation: i64, status: &TrainingRunStatus, may_be_held: bool) -> (&'static str, &'static str) {
@@ -78,7 +84,8 @@ fn they_see_in_every_status_what_serin_means() {
     let seen = engines::ask(&told.iter().map(object).collect::<Vec<_>>());
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (told, seen) in told.iter().zip(&seen) {
-        let reason = conditions::get(&told.status.conditions, Type::Succeeded).map_or("", |c| c.reason.as_str());
+        let reason =
+            conditions::get(&told.status.conditions, Type::Succeeded).map_or("", |c| c.reason.as_str());
         // What the message asks a person for.
         let held = HELD.contains(&reason) && conditions::is_true(&told.status.conditions, Type::Stalled);
         let wanted = stand(told.generation, &told.status, held);
@@ -86,7 +93,9 @@ fn they_see_in_every_status_what_serin_means() {
         assert_eq!((seen.kstatus.as_str(), seen.health.as_str()), wanted, "{place}");
         *counts.entry(wanted).or_default() += 1;
         let over = told.status.completion.is_some();
-        for (action, wanted) in [("suspend", !over && !told.spec.suspend), ("resume", !over && told.spec.suspend)] {
+        for (action, wanted) in
+            [("suspend", !over && !told.spec.suspend), ("resume", !over && told.spec.suspend)]
+        {
             assert_eq!(seen.actions.contains_key(action), wanted, "{action}: {place}");
         }
     }

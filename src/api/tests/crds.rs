@@ -74,7 +74,8 @@ fn yaml_and_types_are_the_same_object() {
 fn what_nobody_has_looked_at_speaks_of_no_generation() {
     for kind in KINDS {
         let status = schema(kind, "status");
-        let wanted = if kind == "ModelVersion" { Value::Null } else { serde_json::json!({"observedGeneration": -1}) };
+        let wanted =
+            if kind == "ModelVersion" { Value::Null } else { serde_json::json!({"observedGeneration": -1}) };
         assert_eq!(status["default"], wanted, "{kind}");
         assert_eq!(status["required"], Value::Null, "{kind}: what is required is not in the default");
     }

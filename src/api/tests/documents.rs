@@ -153,7 +153,8 @@ fn a_field_that_nobody_reads_is_noticed() {
 #[test]
 fn every_object_of_the_argo_cd_tests_is_valid() {
     let objects = files(&root().join("deploy/argocd/resource_customizations/serin.dev"), "yaml");
-    let objects: Vec<_> = objects.iter().filter(|p| p.parent().is_some_and(|f| f.ends_with("testdata"))).collect();
+    let objects: Vec<_> =
+        objects.iter().filter(|p| p.parent().is_some_and(|f| f.ends_with("testdata"))).collect();
     assert!(objects.len() > 40, "{}", objects.len());
     for path in objects {
         let count = check(&path.display().to_string(), &std::fs::read_to_string(path).unwrap());
