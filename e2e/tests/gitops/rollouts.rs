@@ -167,7 +167,7 @@ fn they_see_in_every_status_what_serin_means() {
     for (told, seen) in told.iter().zip(&seen) {
         let m = &told.moment;
         let stand = stand(m);
-        let place = format!("{} at {}: {:?}", told.story, m.now, json!(m.status["conditions"]));
+        let place = format!("{} at {}: {}", told.story, m.now, json!(m.status.conditions));
         assert_eq!(
             (seen.kstatus.as_str(), seen.health.as_str()),
             (stand.for_kstatus(), stand.for_argo_cd()),

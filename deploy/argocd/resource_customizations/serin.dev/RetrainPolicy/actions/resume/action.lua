@@ -1,3 +1,3 @@
--- A field of the spec: where Git says otherwise, the next sync takes it back.
-obj.spec.suspend = false
+-- As if it had never been suspended. A field of the spec: where Git says otherwise, the next sync takes it back.
+obj.spec.suspend = nil
 return obj
