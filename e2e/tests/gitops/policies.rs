@@ -57,7 +57,7 @@ fn happen(sim: &mut Sim, dice: &mut Dice) {
             served.changing = !served.changing;
             served.changed_at = Some(now);
         }
-        _ => sim.over(TimeDelta::minutes(i64::try_from(dice.throw(2000)).unwrap())),
+        _ => sim.over(TimeDelta::minutes(i64::try_from(dice.throw(600)).unwrap())),
     }
 }
 
@@ -75,7 +75,7 @@ fn they_see_in_every_status_what_serin_means() {
     let mut never = triggers.clone();
     never[1]["schedule"]["cron"] = json!("0 3 30 2 *");
     let mut told = Vec::new();
-    for seed in 0..40 {
+    for seed in 0..20 {
         let mut dice = Dice(seed);
         let mut sim = Sim::new(policy(if seed % 10 == 9 { &never } else { &triggers }));
         for _ in 0..60 {
@@ -110,7 +110,7 @@ fn they_see_in_every_status_what_serin_means() {
         }
     }
     eprintln!("{total} statuses of policies: {counts:?}; {started} words were heard");
-    assert!(total > 500 && started > 100, "{total} {started}");
+    assert!(total > 300 && started > 100, "{total} {started}");
     let seen: BTreeSet<_> = counts.keys().map(|(_, health)| *health).collect();
     assert_eq!(seen.len(), 4, "{counts:?}");
 }

@@ -100,7 +100,7 @@ fn they_see_in_every_status_what_serin_means() {
         }
     }
     eprintln!("{} statuses of runs: {counts:?}; {} of versions", told.len(), versions.len());
-    assert!(told.len() > 500 && counts.len() == 5, "{} statuses: {counts:?}", told.len());
+    assert!(told.len() > 400 && counts.len() == 4, "{} statuses: {counts:?}", told.len());
     assert!(versions.len() > 3, "{}", versions.len());
     for (version, seen) in versions.iter().zip(engines::ask(&versions)) {
         let recorded = version.get("status").is_some();

@@ -3,10 +3,11 @@ local status = obj.status or {}
 local candidate = status.candidate
 local paused = obj.spec.rollout ~= nil and obj.spec.rollout.paused == true
 
+-- What was revoked is not tried again, whoever asks.
 local function rejected()
   for _, c in ipairs(status.conditions or {}) do
     if c.type == "Stalled" and c.status == "True" and c.reason == "Rejected" then
-      return true
+      return status.lastFailed ~= nil and status.lastFailed.reason ~= "VersionRevoked"
     end
   end
   return status.channel ~= nil and status.channel.bars ~= nil and status.channel.bars[1] ~= nil
