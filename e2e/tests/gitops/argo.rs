@@ -46,7 +46,7 @@ fn the_actions_of_the_config_map_are_the_scripts() {
         text += "definitions:\n";
         for action in actions(kind) {
             let script = script(&format!("{kind}/actions/{action}/action.lua"));
-            text += &format!("- name: {action}\n  {}", block("action.lua", &script, 4));
+            write!(text, "- name: {action}\n  {}", block("action.lua", &script, 4)).unwrap();
         }
         let path = folder().join(format!("actions/{kind}.yaml"));
         if std::env::var_os("SERIN_UPDATE").is_some() {

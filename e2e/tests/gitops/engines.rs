@@ -76,8 +76,8 @@ pub fn ask(objects: &[Value]) -> Vec<Seen> {
     command.arg("read").arg(config_map()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
-    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
-    let writer = thread::spawn(move || input.write_all(lines.as_bytes()));
+    let lines: Vec<String> = objects.iter().map(Value::to_string).collect();
+    let writer = thread::spawn(move || input.write_all((lines.join("\n") + "\n").as_bytes()));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
     assert!(output.status.success(), "see above");

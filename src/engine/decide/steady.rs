@@ -28,7 +28,11 @@ pub(super) fn keep_rejected(d: &mut Draft<'_>, stable: &Stable, failed: &LastFai
     let again = if failed.reason == Reason::VersionRevoked.as_str() {
         String::new()
     } else {
-        format!(", or ask for another try with the annotation {}={}", serin_api::labels::RETRY, failed.revision)
+        format!(
+            ", or ask for another try with the annotation {}={}",
+            serin_api::labels::RETRY,
+            failed.revision
+        )
     };
     let message = format!(
         "{} was rejected ({}): {}; {} serves. Change the spec{again}",
