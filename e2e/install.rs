@@ -22,7 +22,11 @@ pub const PAGE_PORT: u16 = 8081;
 pub async fn operator(bed: &Bed, kube: &Client) -> Result<(), Error> {
     let root = images::repository();
     for file in std::fs::read_dir(root.join("crds"))? {
-        client::apply(bed, &std::fs::read_to_string(file?.path())?)?;
+        let path = file?.path();
+        // Beside them is a list of them for kustomize.
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            client::apply(bed, &std::fs::read_to_string(path)?)?;
+        }
     }
     let url =
         bed.prometheus_url().ok_or("this cluster's Prometheus is not known: set SERIN_PROMETHEUS_URL")?;

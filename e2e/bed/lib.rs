@@ -46,5 +46,5 @@ pub use error::Error;
 pub use prometheus::TWICE as SCRAPED_TWICE;
 pub use s3::S3;
 pub use state::Kind;
-pub use tools::{helm, promtool, torch};
+pub use tools::{gitops, helm, kubectl, promtool, torch};
 pub use up::Options;

@@ -52,6 +52,11 @@ pub fn go_sources() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/go"))
 }
 
+/// The Go sources of the program that asks Argo CD's engine and kstatus.
+pub fn gitops_sources() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../gitops"))
+}
+
 /// A bed's name goes into namespace, cgroup and file names, and its folder
 /// into socket paths, which may have 107 bytes.
 pub fn check_name(name: &str) -> Result<(), Error> {

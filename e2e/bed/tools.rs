@@ -85,6 +85,19 @@ pub fn promtool(progress: Progress) -> Result<PathBuf, Error> {
     Ok(go::promtool(progress)?.join("promtool"))
 }
 
+/// kubectl, asked for what needs no cluster.
+pub fn kubectl(progress: Progress) -> Result<Command, Error> {
+    let mut command = Command::new(go::kubernetes(progress)?.join("serin-kube"));
+    // Never a cluster that happens to be somebody's present one.
+    command.arg("kubectl").env("KUBECONFIG", "/dev/null");
+    Ok(command)
+}
+
+/// What Argo CD's engine and kstatus say about objects, likewise.
+pub fn gitops(progress: Progress) -> Result<PathBuf, Error> {
+    Ok(go::gitops(progress)?.join("serin-gitops"))
+}
+
 /// A folder in the cache, made by `make` if it is not there. Only one process
 /// makes at a time, and what is there is complete.
 fn cached(

@@ -1,7 +1,7 @@
 //! The CRDs as they are installed: generated from the types, then made fit for every apiserver from 1.30 on.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value};
@@ -27,9 +27,22 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds =
         vec![ModelDeployment::crd(), ModelVersion::crd(), RetrainPolicy::crd(), TrainingRun::crd()];
     for version in crds.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
-        version.schema.iter_mut().filter_map(|s| s.open_api_v3_schema.as_mut()).for_each(fit);
+        let schemas = version.schema.iter_mut().filter_map(|s| s.open_api_v3_schema.as_mut());
+        schemas.for_each(|schema| {
+            fit(schema);
+            unobserved(schema);
+        });
     }
     crds
+}
+
+/// Before the operator has looked, the status speaks of no generation. Without this word an object without conditions is
+/// a finished one to kstatus, and with it to Flux and Helm (docs/adr/0033-gitops.md). A record has no generation to speak of.
+fn unobserved(schema: &mut JSONSchemaProps) {
+    let Some(status) = schema.properties.as_mut().and_then(|all| all.get_mut("status")) else { return };
+    if status.properties.as_ref().is_some_and(|all| all.contains_key("observedGeneration")) {
+        status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+    }
 }
 
 /// The CRDs as one YAML stream: sorted keys, the same text on every machine.

@@ -205,7 +205,7 @@ pub struct BuildRun {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelVersionStatus {
-    /// Evaluated, Revoked, InUse, Ready.
+    /// Evaluated, Revoked, InUse, Ready; Stalled once it is revoked.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -122,6 +122,16 @@ pub fn promtool(progress: Progress) -> Result<PathBuf, Error> {
     })
 }
 
+/// The engines that others judge our objects by: Argo CD's, and kstatus. Its `go.mod` names the releases.
+pub fn gitops(progress: Progress) -> Result<PathBuf, Error> {
+    let sum = digest::of_folder(paths::gitops_sources(), &[])?;
+    cached(&format!("gitops-{}", &sum[..16]), progress, |out, progress| {
+        let mut build = build(paths::gitops_sources(), &out.join("serin-gitops"))?;
+        build.args(["-ldflags", "-s -w", "."]);
+        watch("Argo CD's engine (2 to 5 minutes, once)", build, progress)
+    })
+}
+
 /// The Gateway API's definitions, standard channel.
 pub fn gateway_api(progress: Progress) -> Result<PathBuf, Error> {
     cached(&format!("gateway-api-{}", GATEWAY_API.version), progress, |out, progress| {

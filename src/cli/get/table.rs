@@ -94,7 +94,8 @@ fn aligned(lines: &[Vec<Cell>], paint: Paint) -> String {
 
 /// Where it stands, what is wrong, and the evidence of each metric.
 pub fn details(deployment: &ModelDeployment, paint: Paint) -> String {
-    let Some(status) = &deployment.status else { return "nothing was done about it yet\n".to_owned() };
+    let looked_at = deployment.status.as_ref().filter(|status| !status.conditions.is_empty());
+    let Some(status) = looked_at else { return "nothing was done about it yet\n".to_owned() };
     let mut out = String::new();
     if let Some(headline) = facts::headline(status) {
         let tone = if facts::is_stalled(status) { Tone::Bad } else { Tone::Plain };

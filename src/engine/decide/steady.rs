@@ -24,14 +24,19 @@ pub(super) fn keep_rejected(d: &mut Draft<'_>, stable: &Stable, failed: &LastFai
     }
     d.all_to(stable);
     d.status.verdict = Some(Verdict::RolledBack);
+    // What was revoked is not tried again, whoever asks.
+    let again = if failed.reason == Reason::VersionRevoked.as_str() {
+        String::new()
+    } else {
+        format!(
+            ", or ask for another try with the annotation {}={}",
+            serin_api::labels::RETRY,
+            failed.revision
+        )
+    };
     let message = format!(
-        "{} was rejected ({}): {}; {} serves. Change the spec, or ask for another try with the annotation {}={}",
-        failed.version,
-        failed.reason,
-        failed.message,
-        stable.version,
-        serin_api::labels::RETRY,
-        failed.revision
+        "{} was rejected ({}): {}; {} serves. Change the spec{again}",
+        failed.version, failed.reason, failed.message, stable.version
     );
     d.report(Reason::Rejected, message);
 }

@@ -52,6 +52,7 @@ pub struct VersionView {
 pub struct Recorded {
     pub ready: Option<bool>,
     pub revoked: Option<bool>,
+    pub stalled: Option<bool>,
     pub in_use: Option<bool>,
     pub deployments: Vec<Serving>,
     pub outcomes: Vec<OutcomeKey>,
@@ -199,6 +200,7 @@ fn view(slim: Slim) -> VersionView {
         recorded: Recorded {
             ready: holds(Type::Ready),
             revoked: holds(Type::Revoked),
+            stalled: holds(Type::Stalled),
             in_use: holds(Type::InUse),
             deployments: status.deployments,
             outcomes: status.outcomes,

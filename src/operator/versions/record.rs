@@ -57,6 +57,8 @@ pub fn update(
     if was_revoked || life.revoked.is_some() {
         set(Type::Revoked, true, Reason::Revoked, life.revoked.unwrap_or_default());
         set(Type::Ready, false, Reason::Revoked, "a person revoked this version");
+        // Or whoever waits for it to be Ready would wait for ever.
+        set(Type::Stalled, true, Reason::Revoked, "a person revoked this version");
     } else if life.imported {
         set(Type::Ready, true, Reason::Recorded, "");
     }
@@ -113,8 +115,12 @@ fn outline(recorded: &Recorded, now: DateTime<Utc>) -> ModelVersionStatus {
         conditions::set(&mut one, ty, State::from(holds?), Reason::Recorded, "", None, now);
         one.pop()
     };
-    let all =
-        [(Type::InUse, recorded.in_use), (Type::Ready, recorded.ready), (Type::Revoked, recorded.revoked)];
+    let all = [
+        (Type::InUse, recorded.in_use),
+        (Type::Ready, recorded.ready),
+        (Type::Revoked, recorded.revoked),
+        (Type::Stalled, recorded.stalled),
+    ];
     ModelVersionStatus {
         conditions: all.into_iter().filter_map(|(ty, holds)| condition(ty, holds)).collect(),
         deployments: recorded.deployments.clone(),
@@ -207,6 +213,8 @@ mod tests {
         let condition = conditions::get(&revoked.conditions, Type::Revoked).unwrap();
         assert_eq!((condition.status.as_str(), condition.message.as_str()), ("True", "bad data"));
         assert!(!conditions::is_true(&revoked.conditions, Type::Ready));
+        assert!(conditions::is_true(&revoked.conditions, Type::Stalled), "to kstatus it has failed");
+        assert!(is_recorded(&view_of(&revoked), &Served::default(), at(2)));
         assert_eq!(update(&revoked, &PLAIN, &Served::default(), Some(1), at(2)), revoked);
         let again = Life { revoked: Some("another word"), imported: true };
         assert_eq!(update(&revoked, &again, &Served::default(), Some(1), at(2)), revoked);

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod end;
 pub mod metrics;
 pub mod script;
+pub mod told;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use serin_engine::{
 use channel::{MODEL, channel};
 use cluster::{Cluster, NAME, Temper, UID};
 use metrics::{Metrics, Quality};
+use told::Moment;
 
 /// Something that a person, the cluster or Prometheus does.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +112,8 @@ pub struct Sim {
     /// Looks at which something was written.
     pub busy_looks: Vec<usize>,
     before: Option<World>,
+    /// What an onlooker saw, if one looks on.
+    pub told: Option<Vec<Moment>>,
 }
 
 /// Looks at one instant before the engine is said to run in circles.
@@ -166,6 +170,7 @@ impl Sim {
             stale_look: None,
             busy_looks: Vec::new(),
             before: None,
+            told: None,
         }
     }
 
@@ -250,6 +255,7 @@ impl Sim {
         edit(&mut self.spec);
         if self.spec != before {
             self.generation += 1;
+            self.tell();
         }
     }
 
@@ -383,6 +389,7 @@ impl Sim {
             check::status(self, &plan.status, &reading);
             let text = summary(&plan.status);
             self.status = wire(&plan.status);
+            self.tell();
             if self.count(text, true) {
                 return;
             }

@@ -83,6 +83,8 @@ pub struct Sim {
     /// Looks at which something was written.
     pub busy_looks: Vec<usize>,
     before: Option<World>,
+    /// What others see: each status that is written, and each change of the spec that it does not speak of yet.
+    pub told: Vec<(i64, TrainingRunSpec, TrainingRunStatus)>,
 }
 
 /// Looks and writes at one instant before the engine is said to run in circles.
@@ -130,6 +132,7 @@ impl Sim {
             stale_look: None,
             busy_looks: Vec::new(),
             before: None,
+            told: Vec::new(),
         }
     }
 
@@ -140,6 +143,10 @@ impl Sim {
 
     pub fn now(&self) -> DateTime<Utc> {
         at(self.cluster.now)
+    }
+
+    fn tell(&mut self) {
+        self.told.push((self.generation, self.spec.clone(), self.status.clone()));
     }
 
     /// Status and reason of a condition.
@@ -198,6 +205,7 @@ impl Sim {
         edit(&mut self.spec);
         if self.spec != before {
             self.generation += 1;
+            self.tell();
         }
     }
 
@@ -293,6 +301,7 @@ impl Sim {
             check::status(self, &plan.status);
             let text = summary(&plan.status);
             self.status = wire(&plan.status);
+            self.tell();
             if self.count(text) {
                 return;
             }
