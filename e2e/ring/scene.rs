@@ -150,10 +150,13 @@ impl Scene {
         self.wine.put(&self.kube, object).await
     }
 
-    /// Applies the first version and waits until it serves.
+    /// Applies the first version and waits until it serves, and until a gateway leads to it: nobody can be let down by a
+    /// name that never answered before.
     pub async fn begin(&self) -> Result<(), Error> {
         self.apply(Version::V1).await?;
-        self.serves(Version::V1.label()).await.map(drop)
+        self.serves(Version::V1.label()).await?;
+        let Some(host) = &self.wine.host else { return Ok(()) };
+        Load::reachable(&self.ring.bed, &self.ring.built, host, &self.report()?).await
     }
 
     /// Waits until a version serves with all its pods, and nothing else is under way.

@@ -148,7 +148,12 @@ mod tests {
             "apiVersion": "serin.dev/v1alpha1", "kind": "ModelDeployment",
             "metadata": {"name": "wine", "namespace": "shop"},
             "spec": {"model": {"versionRef": version}, "server": {"image": "i"}, "replicas": 1},
-            "status": {"verdict": "RolledBack", "stable": {"revision": "r1-0000000000", "version": version, "digest": "d"}},
+            "status": {"verdict": "RolledBack", "stable": {
+                "revision": "r1-0000000000", "version": version, "digest": "d", "slot": "a", "spec": {
+                    "model": {"artifact": {"uri": "pvc://m/wine", "digest": format!("sha256:{}", "0".repeat(64))}},
+                    "server": {"image": "i"}, "minReadySeconds": 0, "drainSeconds": 30,
+                },
+            }},
         }))
         .unwrap()
     }

@@ -108,7 +108,8 @@ mod tests {
         let stays = series(["p", "a", "0"], "200", 0, 100, 2);
         for (until, went) in [(70, true), (79, true), (80, false), (100, false)] {
             let other = series(["p", "b", "0"], "200", 40, until, 2);
-            let found = left(&[stays.clone(), other]);
+            let both = [stays.clone(), other];
+            let found = left(&both);
             assert_eq!(
                 found,
                 if went { Ok(vec!["a"]) } else { Err(QueryError::TwoTargets) },
