@@ -76,7 +76,9 @@ impl Bed {
             Channel::Experimental => {
                 let experimental = experimental_definitions(progress)?;
                 // The bundle comes with a guard against exactly this step. Whoever means it takes the guard away first.
-                run::output(state.kubectl().args(["delete", "--ignore-not-found", "-f"]).arg(standard.join(GUARD)))?;
+                run::output(
+                    state.kubectl().args(["delete", "--ignore-not-found", "-f"]).arg(standard.join(GUARD)),
+                )?;
                 let applied = wait::until("the guard gone", node::PATIENCE, &state.place(), &[], || {
                     apply_path(state, &experimental.join(ROUTES)).is_ok()
                 });
@@ -104,7 +106,12 @@ fn start(state: &State, tools: &SecondGatewayTools, progress: Progress) -> Resul
     }
     apply_path(state, &tools.crds)?;
     let established = format!("crd/{DEFINITION}");
-    run::output(state.kubectl().args(["wait", "--for=condition=Established", "--timeout=60s", &established]))?;
+    run::output(state.kubectl().args([
+        "wait",
+        "--for=condition=Established",
+        "--timeout=60s",
+        &established,
+    ]))?;
     apply(state, &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"))?;
     run::output(
         Command::new(&tools.controller)
@@ -119,7 +126,9 @@ fn start(state: &State, tools: &SecondGatewayTools, progress: Progress) -> Resul
 fn wait_ready(state: &State) -> Result<(), Error> {
     let place = state.place();
     let needs = ["containerd", "kubelet", "kube-proxy"];
-    wait::until("the second gateway programmed (see pod-logs too)", PATIENCE, &place, &needs, || programmed(state))?;
+    wait::until("the second gateway programmed (see pod-logs too)", PATIENCE, &place, &needs, || {
+        programmed(state)
+    })?;
     let socket = state.socket(GATEWAY.port);
     wait::until("the second gateway listening", node::PATIENCE, &place, &needs, || wait::listens(socket))
 }

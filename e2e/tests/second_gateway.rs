@@ -55,21 +55,17 @@ async fn weights_and_mirrored_requests_go_through_the_second_gateway() {
         .await?;
 
         let before = settled(scene).await?;
-        let load = Load::start_at(
-            &scene.ring.bed,
-            &scene.ring.built,
-            gateway.port,
-            host,
-            200,
-            5,
-            &scene.report()?,
-        )?;
+        let load =
+            Load::start_at(&scene.ring.bed, &scene.ring.built, gateway.port, host, 200, 5, &scene.report()?)?;
         let counts = load.finish().await?;
         assert_eq!(scene.failed_besides(&counts, &[])?, 0, "{counts:?}");
         assert!(counts.sent >= REQUESTS - 10, "{counts:?}");
         let other = counts.of(&scene.ring.built.model(Version::V2)?.digest).total;
         let tenth = counts.sent / 10;
-        assert!((tenth * 6 / 10..=tenth * 14 / 10).contains(&other), "10 of 100 go to the other one: {counts:?}");
+        assert!(
+            (tenth * 6 / 10..=tenth * 14 / 10).contains(&other),
+            "10 of 100 go to the other one: {counts:?}"
+        );
         // Its answers are thrown away; that it got the requests, it says itself.
         let mirrored = settled(scene).await? - before;
         assert_eq!(mirrored, counts.sent, "each request once: {counts:?}");
@@ -83,7 +79,11 @@ async fn settled(scene: &Scene) -> Result<u64, Error> {
     let last = std::sync::atomic::AtomicU64::new(u64::MAX);
     client::until("no more mirrored requests", Duration::from_secs(30), || async {
         let now = answered(scene, "shadow").map_err(|e| e.to_string())?;
-        if last.swap(now, std::sync::atomic::Ordering::Relaxed) == now { Ok(now) } else { Err(now.to_string()) }
+        if last.swap(now, std::sync::atomic::Ordering::Relaxed) == now {
+            Ok(now)
+        } else {
+            Err(now.to_string())
+        }
     })
     .await
 }

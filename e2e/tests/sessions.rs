@@ -57,7 +57,9 @@ fn channel(scene: &Scene, channel: Channel) -> Result<(), Error> {
 /// The standard channel has no such field: it is said, and all else goes on.
 async fn without_the_field(scene: &mut Scene, gateway: SecondGateway) -> Result<(), Error> {
     serve(scene, gateway).await?;
-    let md = scene.until("it is said that no session is kept", |_, s| says(s, "SessionPersistenceUnsupported")).await?;
+    let md = scene
+        .until("it is said that no session is kept", |_, s| says(s, "SessionPersistenceUnsupported"))
+        .await?;
     let said = conditions::get(&status(&md).conditions, Type::SessionsKept).map(|c| c.message.clone());
     assert!(said.is_some_and(|said| said.contains("experimental channel")), "{md:?}");
     Ok(())

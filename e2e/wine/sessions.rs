@@ -66,11 +66,7 @@ mod tests {
     use super::*;
 
     fn answer(version: &str, cookie: Option<&str>) -> Outcome {
-        Outcome {
-            header: Some(version.to_owned()),
-            cookie: cookie.map(str::to_owned),
-            result: Ok(200),
-        }
+        Outcome { header: Some(version.to_owned()), cookie: cookie.map(str::to_owned), result: Ok(200) }
     }
 
     #[test]

@@ -219,7 +219,8 @@ fn revoked(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
 
 /// Whether the gateway can be asked to keep sessions, where the spec does.
 fn sessions(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
-    let asked = input.spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.session_persistence.is_some());
+    let asked =
+        input.spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.session_persistence.is_some());
     if !asked {
         return status.conditions.retain(|c| c.type_ != Type::SessionsKept.as_str());
     }

@@ -108,7 +108,11 @@ async fn every_answer_is_signed_and_counted() {
         ("/nowhere", "", 404),
     ] {
         let outcome = ask(&pool, Method::POST, path, body, &DIGEST_HEADER).await;
-        assert_eq!(outcome, Outcome { header: Some(server.digest.clone()), cookie: None, result: Ok(code) }, "{body}");
+        assert_eq!(
+            outcome,
+            Outcome { header: Some(server.digest.clone()), cookie: None, result: Ok(code) },
+            "{body}"
+        );
     }
     let pod = ask(&pool, Method::GET, "/readyz", "", &HeaderName::from_static("x-pod")).await;
     assert_eq!(pod, Outcome { header: Some("pod-1".into()), cookie: None, result: Ok(200) });

@@ -3,7 +3,8 @@
 use super::common::{digest, env, label, range, storage};
 use super::metric;
 use crate::{
-    Availability, IntOrString, ModelDeploymentSpec, ModelSource, Server, SessionPersistence, Strategy, Testers,
+    Availability, IntOrString, ModelDeploymentSpec, ModelSource, Server, SessionPersistence, Strategy,
+    Testers,
 };
 
 /// Checks the object's name: names of children are built from it.
@@ -38,7 +39,8 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     if let Some(testers) = spec.traffic.gateway.as_ref().and_then(|gateway| gateway.testers.as_ref()) {
         header(testers)?;
     }
-    if let Some(session) = spec.traffic.gateway.as_ref().and_then(|gateway| gateway.session_persistence.as_ref())
+    if let Some(session) =
+        spec.traffic.gateway.as_ref().and_then(|gateway| gateway.session_persistence.as_ref())
     {
         cookie(session)?;
     }
@@ -78,7 +80,9 @@ fn cookie(session: &SessionPersistence) -> Result<(), String> {
     if let Some(name) = &session.session_name
         && (name.is_empty() || name.len() > 64 || !name.bytes().all(allowed))
     {
-        return Err(format!("traffic.gateway.sessionPersistence.sessionName {name:?} is not the name of a cookie"));
+        return Err(format!(
+            "traffic.gateway.sessionPersistence.sessionName {name:?} is not the name of a cookie"
+        ));
     }
     let field = "traffic.gateway.sessionPersistence.absoluteTimeoutSeconds";
     range(field, session.absolute_timeout_seconds.unwrap_or(1), 1, 31_536_000)

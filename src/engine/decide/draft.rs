@@ -138,7 +138,9 @@ impl<'a> Draft<'a> {
         });
         self.settle_headline();
         report::finish(&mut self.status, self.input);
-        if conditions::get(&self.status.conditions, conditions::Type::SessionsKept).is_some_and(|c| c.status != "True") {
+        if conditions::get(&self.status.conditions, conditions::Type::SessionsKept)
+            .is_some_and(|c| c.status != "True")
+        {
             self.look_again(SESSIONS);
         }
         let held = match self.status.verdict {

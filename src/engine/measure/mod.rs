@@ -49,9 +49,11 @@ impl Measurement {
     /// testers come on top of it, or sessions stay where they are when a weight changes.
     #[must_use]
     pub fn weighed(mut self, spec: &ModelDeploymentSpec, weights: &[WeightRecord]) -> Self {
-        let aside = spec.traffic.gateway.as_ref().is_some_and(|gateway| {
-            gateway.testers.is_some() || gateway.session_persistence.is_some()
-        });
+        let aside = spec
+            .traffic
+            .gateway
+            .as_ref()
+            .is_some_and(|gateway| gateway.testers.is_some() || gateway.session_persistence.is_some());
         if spec.traffic.by_route() && !aside {
             self.weights = weights.to_vec();
         }

@@ -18,7 +18,8 @@ pub fn served(gateway: &GatewayTraffic, session_persistence: Option<bool>) -> Ga
 /// backend of weight 0, too (GEP-1619), so that the field has to go for the way back, and for a promotion, to move
 /// everybody. The cookie's name has the candidate in it: whoever has a cookie of another trial is divided anew.
 pub fn session(gateway: &GatewayTraffic, weights: Weights, journal: &Journal) -> Option<Value> {
-    let SessionPersistence { session_name, absolute_timeout_seconds } = gateway.session_persistence.as_ref()?;
+    let SessionPersistence { session_name, absolute_timeout_seconds } =
+        gateway.session_persistence.as_ref()?;
     if weights.a <= 0 || weights.b <= 0 {
         return None;
     }

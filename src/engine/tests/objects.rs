@@ -236,7 +236,8 @@ fn sessions_are_asked_for_where_that_can_be_written() {
         let spec = spec("https://m.example/x", &json!({"traffic": {"gateway": gateway}}));
         let gateway = objects::route::served(spec.traffic.gateway.as_ref().unwrap(), served);
         let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(1) };
-        objects::route(&owner(&spec), &gateway, Weights::to(Slot::B, weight), &journal, None)["spec"]["rules"].clone()
+        objects::route(&owner(&spec), &gateway, Weights::to(Slot::B, weight), &journal, None)["spec"]["rules"]
+            .clone()
     };
     let rules = |session, served| rules_of(session, served, 25);
     let session =

@@ -286,8 +286,7 @@ mod tests {
         assert!(!attached_as_wanted(&tested, &wanted(json!(null))));
         // So are sessions: one that is not asked for is drift, and so is one that is not as asked for.
         let mut kept = all.clone();
-        kept["sessionPersistence"] =
-            json!({"type": "Cookie", "sessionName": "serin-r1-x", "cookieConfig": {"lifetimeType": "Session"}});
+        kept["sessionPersistence"] = json!({"type": "Cookie", "sessionName": "serin-r1-x", "cookieConfig": {"lifetimeType": "Session"}});
         let wanted = |session: serde_json::Value| -> GatewayTraffic {
             let mut wanted = json!({"parentRefs": [{"name": "gw", "namespace": "infra"}]});
             wanted["sessionPersistence"] = session;
