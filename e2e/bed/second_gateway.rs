@@ -64,7 +64,8 @@ impl Bed {
         Ok(GATEWAY)
     }
 
-    /// Serves an HTTPRoute as this channel of the Gateway API defines it.
+    /// Serves an HTTPRoute as this channel of the Gateway API defines it. The second gateway is started anew: a watch that
+    /// began before goes on for two minutes without the new fields.
     pub fn gateway_api(&self, channel: Channel, progress: Progress) -> Result<(), Error> {
         let state = self.whole_state("Gateway API of another channel")?;
         let Some(standard) = state.tools.as_ref().map(|tools| tools.crds.clone()) else {
@@ -85,7 +86,8 @@ impl Bed {
                 apply_path(state, &standard.join(GUARD))?;
                 applied
             }
-        }
+        }?;
+        if programmed(state) { restart(state) } else { Ok(()) }
     }
 }
 
@@ -121,6 +123,13 @@ fn start(state: &State, tools: &SecondGatewayTools, progress: Progress) -> Resul
     )?;
     apply(state, &controller())?;
     apply(state, &gateway())
+}
+
+fn restart(state: &State) -> Result<(), Error> {
+    let namespace = format!("--namespace={NAMESPACE}");
+    run::output(state.kubectl().args(["rollout", "restart", "deployment/envoy-gateway", &namespace]))?;
+    let done = ["rollout", "status", "deployment/envoy-gateway", "--timeout=120s", &namespace];
+    run::output(state.kubectl().args(done)).map(drop)
 }
 
 fn wait_ready(state: &State) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use serin_bed::{Channel, SecondGateway};
 use serin_e2e::{
     Error,
     images::Version,
+    install,
     load::{Call, Load},
     ring::{Scene, patient, run_alone, status},
 };
@@ -44,14 +45,21 @@ async fn a_client_stays_at_its_version_until_the_trial_is_over() {
         without_the_field(scene, gateway).await?;
         channel(scene, Channel::Experimental)?;
         let outcome = with_the_field(scene, gateway).await;
+        if outcome.is_ok() {
+            scene.delete().await?;
+        }
         channel(scene, Channel::Standard)?;
         outcome
     })
     .await;
 }
 
+/// The operator is started anew: it would leave a new field alone until every watch knows it, for minutes.
 fn channel(scene: &Scene, channel: Channel) -> Result<(), Error> {
-    Ok(tokio::task::block_in_place(|| scene.ring.bed.gateway_api(channel, &mut |line| eprintln!("{line}")))?)
+    tokio::task::block_in_place(|| scene.ring.bed.gateway_api(channel, &mut |line| eprintln!("{line}")))?;
+    let namespace = format!("--namespace={}", install::NAMESPACE);
+    scene.kubectl(&["rollout", "restart", "deployment/serin", &namespace])?;
+    scene.kubectl(&["rollout", "status", "deployment/serin", "--timeout=120s", &namespace]).map(drop)
 }
 
 /// The standard channel has no such field: it is said, and all else goes on.
@@ -70,7 +78,6 @@ fn says(status: &ModelDeploymentStatus, reason: &str) -> bool {
 }
 
 async fn with_the_field(scene: &mut Scene, gateway: SecondGateway) -> Result<(), Error> {
-    // Nobody tells the operator; it looks again.
     scene.until("sessions can be asked for", |_, s| says(s, "SessionPersistenceAsked")).await?;
 
     // A good one: who is at the old version at the first step stays there, whatever the new one's share is.
