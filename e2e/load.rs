@@ -32,6 +32,9 @@ pub struct Counts {
     /// Due, but never sent: all connections were busy.
     #[serde(default)]
     pub skipped: u64,
+    /// Answers to clients with a cookie by another version than before.
+    #[serde(default)]
+    pub moved: u64,
     /// By the model that answered; `gateway`: an answer of the gateway itself, `none`: no answer.
     #[serde(default)]
     pub by_digest: BTreeMap<String, Version>,
@@ -77,6 +80,7 @@ impl Counts {
         self.sent += other.sent;
         self.in_flight += other.in_flight;
         self.skipped += other.skipped;
+        self.moved += other.moved;
         for (digest, more) in &other.by_digest {
             let sum = self.by_digest.entry(digest.clone()).or_default();
             sum.total += more.total;
@@ -112,6 +116,8 @@ pub struct Call<'a> {
     pub labelled: Option<&'a str>,
     /// How long each answer takes to come in, bit by bit; without it, a prediction at once.
     pub stream: Option<Duration>,
+    /// How many clients keep the gateway's cookie; without, nobody does.
+    pub sessions: Option<u32>,
 }
 
 /// Between two bits of a stream.
@@ -121,7 +127,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 
 impl<'a> From<&'a str> for Call<'a> {
     fn from(host: &'a str) -> Self {
-        Self { host, header: None, labelled: None, stream: None }
+        Self { host, header: None, labelled: None, stream: None, sessions: None }
     }
 }
 
@@ -159,17 +165,19 @@ impl Load {
         if report.exists() {
             std::fs::remove_file(report)?;
         }
-        let Call { host, header, labelled, stream } = call.into();
+        let Call { host, header, labelled, stream, sessions } = call.into();
         let path = stream.map_or("predict".to_owned(), |long| {
             format!("stream/{}/{}", long.as_millis() / BIT.as_millis(), BIT.as_millis())
         });
         let timeout = stream.unwrap_or_default() + AT_ONCE;
+        let sessions = sessions.map(|clients| format!("--sessions={clients}"));
         let child = bed
             .command_inside(&built.wine.to_string_lossy())
             .arg("load")
             .args(["--url", &format!("http://127.0.0.1:{port}/{path}"), "--host", host])
             .args(header.iter().flat_map(|line| ["--header", line]))
             .args(labelled.iter().flat_map(|wines| ["--labelled", "--wines", wines]))
+            .args(sessions)
             .args(["--rps", &rps.to_string(), "--seconds", &seconds.to_string(), "--concurrency", "32"])
             .args(stream.iter().map(|_| "--empty"))
             .args(["--timeout-seconds", &timeout.as_secs().to_string()])

@@ -24,6 +24,7 @@ mod permissions;
 mod refusals;
 mod retraining;
 mod rollouts;
+mod sessions;
 mod strategies;
 mod training_failures;
 mod training_results;

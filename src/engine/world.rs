@@ -29,6 +29,8 @@ pub struct World {
     pub leftovers_of_namesake: bool,
     /// Whether the cluster serves `HTTPRoute`.
     pub gateway_api: bool,
+    /// Whether the cluster's `HTTPRoute` has the field `sessionPersistence`; `None` while that is not known.
+    pub session_persistence: Option<bool>,
     /// The ModelVersions that spec and status name, as far as they exist; and all of the channel's model.
     pub versions: BTreeMap<String, ObservedVersion>,
 }

@@ -21,6 +21,7 @@ use crate::{
     owner::{Name, OwnerKind},
     prometheus::Prometheus,
     retrain::PolicyObject,
+    sessions::SessionField,
     taken::Taken,
     telemetry::Telemetry,
     training::RunObject,
@@ -53,6 +54,8 @@ pub struct Context {
     pub pods: Index<SlimPod>,
     /// Whether the cluster serves HTTPRoute.
     pub gateway_api: AtomicBool,
+    /// Whether an HTTPRoute can ask for sessions that are kept.
+    pub session_field: SessionField,
     /// TrainingRuns.
     pub runs: Store<RunObject>,
     pub run_mentions: Mentions,
@@ -131,6 +134,7 @@ impl Context {
             budgets: Index::default(),
             pods: Index::default(),
             gateway_api: AtomicBool::new(false),
+            session_field: SessionField::default(),
             runs: feeds.runs.store.clone(),
             run_mentions: Mentions::default(),
             jobs: Index::default(),

@@ -38,6 +38,7 @@ mod retrain;
 mod run;
 mod samples;
 mod server;
+mod sessions;
 mod taken;
 mod telemetry;
 mod training;

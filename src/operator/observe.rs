@@ -116,7 +116,9 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
                 confirmed: r.confirmed,
                 intact: r.weights.is_some()
                     && r.journal.is_some()
-                    && object.md.spec.traffic.gateway.as_ref().is_some_and(|g| attached_as_wanted(&r, g)),
+                    && object.md.spec.traffic.gateway.as_ref().is_some_and(|g| {
+                        attached_as_wanted(&r, &objects::route::served(g, ctx.session_field.known()))
+                    }),
                 refused: r.refused,
                 place: None,
             })
@@ -162,6 +164,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         leftovers_of_namesake,
         versions: versions(ctx, object),
         gateway_api: ctx.gateway_api(),
+        session_persistence: ctx.session_field.known(),
     })
 }
 

@@ -73,6 +73,8 @@ pub enum Event {
     Lose(&'static str),
     /// The gateway refuses the route, or no longer does.
     GatewayRefuses(bool),
+    /// The cluster's HTTPRoute gets or loses the field for sessions, or it is not known.
+    SessionField(Option<bool>),
     /// The operator dies here and is back after so many seconds.
     Crash(i64),
 }
@@ -139,6 +141,10 @@ pub fn spec(version: &str) -> ModelDeploymentSpec {
     .unwrap()
 }
 
+fn asks_for_sessions(spec: &ModelDeploymentSpec) -> bool {
+    spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.session_persistence.is_some())
+}
+
 pub fn at(seconds: i64) -> DateTime<Utc> {
     // Far from zero, as time is.
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -150,6 +156,7 @@ impl Sim {
         if spec.traffic.http_route.is_some() {
             cluster.make_user_route();
         }
+        cluster.sessions_asked = asks_for_sessions(&spec);
         Self {
             cluster,
             metrics: Metrics::new(),
@@ -257,6 +264,7 @@ impl Sim {
             self.generation += 1;
             self.tell();
         }
+        self.cluster.sessions_asked = asks_for_sessions(&self.spec);
     }
 
     pub fn play(&mut self, event: Event) {
@@ -317,6 +325,7 @@ impl Sim {
             Event::GatewayRefuses(refuses) => {
                 self.cluster.gateway_refuses = refuses && self.cluster.mode == TrafficMode::Gateway;
             }
+            Event::SessionField(field) => self.cluster.session_field = field,
             Event::Crash(seconds) => self.die(seconds),
         }
     }
