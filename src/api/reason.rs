@@ -68,6 +68,8 @@ pub enum Reason {
     NameTaken,
     /// The route has not been accepted by its Gateway.
     RouteNotAccepted,
+    /// The strategy is Shadow, and the gateway is not known to copy requests; the message says what to change.
+    MirrorUnsupported,
     /// The user's route is missing, or has no rule for us; the message says what to change.
     RouteUnusable,
     /// Metrics are read.
@@ -209,6 +211,7 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::NameTaken => "NameTaken",
             Self::RouteNotAccepted => "RouteNotAccepted",
+            Self::MirrorUnsupported => "MirrorUnsupported",
             Self::RouteUnusable => "RouteUnusable",
             Self::MetricsRead => "MetricsRead",
             Self::NoAnalysis => "NoAnalysis",

@@ -16,6 +16,7 @@ use crate::{
         HttpRoute, SlimBudget, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService,
     },
     fresh::OwnWrites,
+    gateways::Gateways,
     index::Index,
     mentions::{Mentions, Place},
     owner::{Name, OwnerKind},
@@ -53,6 +54,8 @@ pub struct Context {
     pub pods: Index<SlimPod>,
     /// Whether the cluster serves HTTPRoute.
     pub gateway_api: AtomicBool,
+    /// Which gateways copy requests.
+    pub gateways: Gateways,
     /// TrainingRuns.
     pub runs: Store<RunObject>,
     pub run_mentions: Mentions,
@@ -107,6 +110,7 @@ impl Context {
         client: Client,
         prometheus: Prometheus,
         agent_image: String,
+        gateways: Gateways,
         telemetry: Telemetry,
     ) -> (Self, Feeds) {
         let instance = std::env::var("HOSTNAME").ok();
@@ -131,6 +135,7 @@ impl Context {
             budgets: Index::default(),
             pods: Index::default(),
             gateway_api: AtomicBool::new(false),
+            gateways,
             runs: feeds.runs.store.clone(),
             run_mentions: Mentions::default(),
             jobs: Index::default(),

@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Crashed, Input, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble,
+    Crashed, Input, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble,
     Reading, World, decide, measure, objects, revision,
 };
 
 use crate::{
     children::{Ident, PodView, ServiceView, attached_as_wanted},
     context::Context,
+    error::Error,
     fresh::Kind,
     owner::OwnerKey,
     samples,
@@ -162,6 +163,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         leftovers_of_namesake,
         versions: versions(ctx, object),
         gateway_api: ctx.gateway_api(),
+        mirroring: Mirroring::Unasked,
     })
 }
 
@@ -180,7 +182,7 @@ fn versions(ctx: &Context, object: &Object<'_>) -> BTreeMap<String, ObservedVers
 }
 
 /// Weights that no decision ever asks for: a route that somebody bent out of shape.
-const UNKNOWN: serin_engine::Weights = serin_engine::Weights { a: -1, b: -1, testers: None };
+const UNKNOWN: serin_engine::Weights = serin_engine::Weights { a: -1, b: -1, testers: None, mirror: None };
 
 /// Pods carry the instance hash instead of the UID.
 fn pods_key(owner: &OwnerKey) -> OwnerKey {
@@ -225,6 +227,16 @@ fn troubles(pods: &[PodView]) -> HashMap<String, PodTrouble> {
 fn most_crashed(pods: &[PodView], revision: &str) -> Option<Crashed> {
     let crashed = pods.iter().filter(|pod| pod.revision == revision).filter_map(|pod| pod.crashed.as_ref());
     crashed.max_by_key(|crashed| crashed.restarts).cloned()
+}
+
+/// Whether the gateways copy requests, if a shadow is to begin or goes on.
+pub async fn mirroring(ctx: &Context, object: &Object<'_>, world: &World) -> Result<Mirroring, Error> {
+    let wanted = decide::mirrored(&object.input(world, &Reading::NotAsked));
+    let Some((percent, gateway)) = wanted.zip(object.md.spec.traffic.gateway.as_ref()) else {
+        return Ok(Mirroring::Unasked);
+    };
+    let namespace = &object.owner.namespace;
+    ctx.gateways.mirroring(&ctx.client, namespace, &gateway.parent_refs, percent).await
 }
 
 /// What the metrics say, if the situation asks for them.

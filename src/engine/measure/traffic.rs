@@ -1,5 +1,6 @@
 //! Whether the candidate gets the share of the requests that its weight says.
 
+use serin_api::WeightRecord;
 use serin_judge::{ErrorInput, TrafficCheck, TrafficParams, TrafficState, WeightStep, Window};
 
 use super::{Measurement, Samples};
@@ -13,11 +14,15 @@ pub(super) fn mismatch(m: &Measurement, samples: &[Samples], window: &Window) ->
         Samples::Errors(arms) => Some(arms),
         _ => None,
     })?;
-    let share = |weight: i32| f64::from(weight) / 100.0;
+    // Copies come on top of what all others get: of 100 requests and 25 copies, 125 in all, a shadow has 25.
+    let share = |w: &WeightRecord| match (f64::from(w.weight), f64::from(w.mirror_percent)) {
+        (_, copies) if copies > 0.0 => copies / (100.0 + copies),
+        (weight, _) => weight / 100.0,
+    };
     let weights: Vec<WeightStep> = m
         .weights
         .iter()
-        .map(|w| WeightStep { from_ms: w.at.timestamp_millis(), share: share(w.weight) })
+        .map(|w| WeightStep { from_ms: w.at.timestamp_millis(), share: share(w) })
         .collect();
     let input = ErrorInput { canary: &arms.canary, stable: &arms.stable, dispersion_prior: 1.0 };
     let found = TrafficCheck::new(TrafficParams::default()).ok()?.judge(&input, &weights, window);

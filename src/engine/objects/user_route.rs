@@ -65,7 +65,7 @@ pub fn find(wanted: &HttpRouteRef, name: &str, rules: &[Rule]) -> Result<(Place,
             ([], []) => {}
             ([a], [b]) => {
                 let weights =
-                    Weights { a: rule.backends[*a].weight, b: rule.backends[*b].weight, testers: None };
+                    Weights { a: rule.backends[*a].weight, b: rule.backends[*b].weight, testers: None, mirror: None };
                 found.push((Place { rule: i, a: *a, b: *b, bare: None }, weights));
             }
             ([], _) | (_, []) => {

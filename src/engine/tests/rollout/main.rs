@@ -6,6 +6,7 @@ mod crash;
 mod deadlines;
 mod properties;
 mod scenarios;
+mod shadow;
 mod sim;
 mod user_route;
 mod versions;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serin_api::{RevisionSpec, Slot, TrafficMode};
 use serin_engine::{
-    Crashed, Journal, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble,
+    Crashed, Journal, Mirror, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble,
     Weights, World, Write, objects::user_route::Place, revision,
 };
 
@@ -73,6 +73,8 @@ pub struct Cluster {
     pub startup: i64,
     pub gateway_delay: i64,
     pub gateway_refuses: bool,
+    /// What the gateway says if it is asked whether it copies requests.
+    pub mirrors: bool,
     /// Deployments made so far, of each version: more than one of a version is a loss somewhere.
     pub made: BTreeMap<String, i32>,
     uids: u32,
@@ -97,6 +99,7 @@ impl Cluster {
             startup: 5,
             gateway_delay: 2,
             gateway_refuses: false,
+            mirrors: true,
             made: BTreeMap::new(),
             uids: 0,
         }
@@ -129,6 +132,11 @@ impl Cluster {
 
     pub fn weight(&self, slot: Slot) -> i32 {
         self.route.as_ref().map_or(0, |r| r.weights.of(slot))
+    }
+
+    /// Who gets copies of requests.
+    pub fn mirror(&self) -> Option<Mirror> {
+        self.route.as_ref()?.weights.mirror
     }
 
     fn temper(&self, version: &str) -> Temper {
@@ -191,6 +199,7 @@ impl Cluster {
             taken: Vec::new(),
             leftovers_of_namesake: false,
             gateway_api: true,
+            mirroring: Mirroring::Unasked,
             versions: self.versions.clone(),
         }
     }
@@ -224,7 +233,7 @@ impl Cluster {
                 self.resize(i, *replicas);
             }
             Write::ConfirmNoTraffic(slot) => {
-                if self.weight(*slot) > 0 {
+                if self.route.as_ref().is_some_and(|r| r.weights.reaches(*slot)) {
                     return Err(Refused::InUse);
                 }
             }
@@ -346,7 +355,7 @@ impl Cluster {
     /// The user makes the route, with the weights that a backend has by default.
     pub fn make_user_route(&mut self) {
         let (uid, confirmed_at) = (self.uid(), self.confirmation());
-        let weights = Weights { a: 1, b: 1, testers: None };
+        let weights = Weights { a: 1, b: 1, testers: None, mirror: None };
         self.user_route = true;
         self.route = Some(Route { weights, journal: None, confirmed_at, uid });
     }
