@@ -22,6 +22,7 @@ mod permissions;
 mod refusals;
 mod retraining;
 mod rollouts;
+mod shadow;
 mod strategies;
 mod training_failures;
 mod training_results;
