@@ -57,10 +57,14 @@ async fn good_shadow_takes_over_with_the_pods_that_were_tested() {
     let model = world.until_model(NAME, "v2 serves", 60, |m| m.serves("v2")).await;
     assert_eq!(model.outcomes()[0], ("v2".to_owned(), Outcome::Promoted));
     assert!(world.pods("v2").is_superset(&pods), "with the pods that were tested");
-    world.assert(told(&world) == [(None, 100, 0), (Some(40), 100, 0), (None, 0, 100)], &format!("{:?}", told(&world)));
+    world.assert(
+        told(&world) == [(None, 100, 0), (Some(40), 100, 0), (None, 0, 100)],
+        &format!("{:?}", told(&world)),
+    );
     let trial = model.status.unwrap().history[0].trial.clone().unwrap();
     assert_eq!(trial.weights.iter().map(|w| (w.weight, w.mirror_percent)).collect::<Vec<_>>(), [(0, 40)]);
-    world.assert(asks(&world, mark) == 2, &format!("one Gateway and its class, once: {}", asks(&world, mark)));
+    world
+        .assert(asks(&world, mark) == 2, &format!("one Gateway and its class, once: {}", asks(&world, mark)));
     world.settled(Duration::from_secs(2)).await;
     let why = world.kubectl_serin(&["history", NAME]).await.unwrap();
     assert!(why.contains("Promoted"), "{why}");

@@ -12,6 +12,7 @@ mod refusal;
 mod retraining;
 mod scaling;
 mod serving;
+mod shadow;
 mod training;
 mod training_disruptions;
 mod training_failures;

@@ -38,5 +38,6 @@ pub use measure::{Measurement, Reading};
 pub use plan::{Journal, Mirror, Note, Plan, Weights, Write};
 pub use revision::Revision;
 pub use world::{
-    Crashed, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, World,
+    Crashed, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble,
+    World,
 };

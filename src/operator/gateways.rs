@@ -27,7 +27,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A Gateway, as far as it names its class. Declared here for the reason that HTTPRoute is.
 #[derive(kube::CustomResource, Serialize, Deserialize, Clone, Debug)]
-#[kube(group = "gateway.networking.k8s.io", version = "v1", kind = "Gateway", namespaced, schema = "disabled")]
+#[kube(
+    group = "gateway.networking.k8s.io",
+    version = "v1",
+    kind = "Gateway",
+    namespaced,
+    schema = "disabled"
+)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewaySpec {
     #[serde(default)]
@@ -154,7 +160,7 @@ impl Gateways {
 
 /// What an administrator can do who knows better.
 fn trust((namespace, name): &Place) -> String {
-    format!("if it copies them all the same, start the operator with --mirroring-gateways={namespace}/{name}")
+    format!("if you know that it does, start the operator with --mirroring-gateways={namespace}/{name}")
 }
 
 async fn read(client: Client, place: Place) -> Result<Copies, Error> {
@@ -193,9 +199,16 @@ fn copies(place: &Place, class: &str, found: Option<&GatewayClass>) -> Copies {
         Copies::Part
     } else if has(ALL) {
         Copies::All
+    } else if features.is_empty() {
+        // Not every controller fills the list: that is no "no", and no "yes" either.
+        Copies::Nothing(format!(
+            "nobody knows whether Gateway {namespace}/{name} copies requests (GatewayClass {class} has no \
+             status.supportedFeatures): {}",
+            trust(place)
+        ))
     } else {
         Copies::Nothing(format!(
-            "Gateway {namespace}/{name} is not known to copy requests (GatewayClass {class} does not name {ALL} in \
+            "Gateway {namespace}/{name} does not copy requests (GatewayClass {class} does not name {ALL} in \
              status.supportedFeatures): use another gateway or strategy; {}",
             trust(place)
         ))
@@ -242,7 +255,8 @@ mod tests {
         assert_eq!(class(&json!([{"name": ALL}, {"name": "HTTPRoute"}])), Copies::All);
         assert_eq!(class(&json!([{"name": ALL}, {"name": PART}])), Copies::Part);
         assert_eq!(class(&json!([ALL])), Copies::All, "as it was written until version 1.1");
-        for none in [class(&json!([])), class(&json!([{"name": "HTTPRoute"}])), copies(&place(), "c", None)] {
+        assert!(matches!(class(&json!([])), Copies::Nothing(why) if why.contains("nobody knows")));
+        for none in [class(&json!([{"name": "HTTPRoute"}])), copies(&place(), "c", None)] {
             assert!(matches!(&none, Copies::Nothing(why) if why.contains("infra/front")), "{none:?}");
         }
     }

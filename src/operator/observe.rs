@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Crashed, Input, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble,
-    Reading, World, decide, measure, objects, revision,
+    Crashed, Input, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders,
+    PodTrouble, Reading, World, decide, measure, objects, revision,
 };
 
 use crate::{

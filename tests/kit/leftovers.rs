@@ -41,6 +41,8 @@ where
     };
     for object in found.items.iter().filter(|object| is_old(object)) {
         // Another run may be faster.
-        let _ = api.delete(object.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::background()).await;
+        let _ = api
+            .delete(object.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::background())
+            .await;
     }
 }

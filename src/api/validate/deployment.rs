@@ -148,7 +148,10 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
         range("rollout.steps: weight", step.weight, 1, 100)?;
         range("rollout.steps: holdSeconds", step.hold_seconds, 0, 86400)?;
         if step.mirror_percent != 0 {
-            return Err("rollout.steps: mirrorPercent is for the status; rollout.shadow.mirrorPercent is yours".to_owned());
+            return Err(
+                "rollout.steps: mirrorPercent is for the status; rollout.shadow.mirrorPercent is yours"
+                    .to_owned(),
+            );
         }
     }
     let analysis = &spec.rollout.analysis;

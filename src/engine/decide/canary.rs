@@ -208,7 +208,8 @@ fn hold_over(d: &Draft<'_>, c: &Candidate, steps: &[Step]) -> bool {
 
 /// The step that it is at.
 pub(super) fn present(c: &Candidate, steps: &[Step]) -> Step {
-    let unknown = Step { weight: c.weight, hold_seconds: 0, pause: false, mirror_percent: c.mirror_percent() };
+    let unknown =
+        Step { weight: c.weight, hold_seconds: 0, pause: false, mirror_percent: c.mirror_percent() };
     step(steps, c.step_index).copied().unwrap_or(unknown)
 }
 

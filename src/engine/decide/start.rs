@@ -180,8 +180,11 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// What crashes before it had any traffic never gets any. `true`: it crashed.
 pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
     let Some(Crashed { restarts, message }) = d.crash_loop(&c.revision) else { return false };
-    let traffic =
-        if c.weights.iter().any(WeightRecord::has_requests) { "lost its traffic" } else { "never had traffic" };
+    let traffic = if c.weights.iter().any(WeightRecord::has_requests) {
+        "lost its traffic"
+    } else {
+        "never had traffic"
+    };
     let message = format!("its container crashed {restarts} times and {traffic}: {message}");
     reject(d, stable, c, Reason::CrashLoop, message);
     true

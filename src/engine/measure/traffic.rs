@@ -19,11 +19,8 @@ pub(super) fn mismatch(m: &Measurement, samples: &[Samples], window: &Window) ->
         (_, copies) if copies > 0.0 => copies / (100.0 + copies),
         (weight, _) => weight / 100.0,
     };
-    let weights: Vec<WeightStep> = m
-        .weights
-        .iter()
-        .map(|w| WeightStep { from_ms: w.at.timestamp_millis(), share: share(w) })
-        .collect();
+    let weights: Vec<WeightStep> =
+        m.weights.iter().map(|w| WeightStep { from_ms: w.at.timestamp_millis(), share: share(w) }).collect();
     let input = ErrorInput { canary: &arms.canary, stable: &arms.stable, dispersion_prior: 1.0 };
     let found = TrafficCheck::new(TrafficParams::default()).ok()?.judge(&input, &weights, window);
     let (share, expected) = found.share.zip(found.expected_share)?;

@@ -204,7 +204,8 @@ fn a_candidate_without_traffic_becomes_a_shadow_and_one_with_traffic_stays_a_can
 
 #[test]
 fn nobody_is_asked_about_copies_at_rest() {
-    for (name, asked) in [("shadow on evidence", false), ("shadow on evidence, bad", false), ("shadow", true)] {
+    for (name, asked) in [("shadow on evidence", false), ("shadow on evidence, bad", false), ("shadow", true)]
+    {
         let sim = script::named(name).run();
         assert_eq!(sim.asks_the_gateway(), asked, "{name}");
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serin_api::{RevisionSpec, Slot, TrafficMode};
 use serin_engine::{
-    Crashed, Journal, Mirror, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble,
-    Weights, World, Write, objects::user_route::Place, revision,
+    Crashed, Journal, Mirror, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic,
+    ObservedVersion, PodTrouble, Weights, World, Write, objects::user_route::Place, revision,
 };
 
 pub const NAME: &str = "wine";

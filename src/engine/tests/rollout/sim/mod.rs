@@ -486,7 +486,9 @@ fn describe(write: &Write) -> String {
         Write::SetBudget { max_unavailable, .. } => format!("budget {max_unavailable:?}"),
         Write::DeleteBudget { .. } => "delete the budget".to_owned(),
         Write::SetWeights { weights, journal, .. } | Write::PatchWeights { weights, journal, .. } => {
-            let copies = weights.mirror.map_or_else(String::new, |m| format!(", {} % copied to {:?}", m.percent, m.to));
+            let copies = weights
+                .mirror
+                .map_or_else(String::new, |m| format!(", {} % copied to {:?}", m.percent, m.to));
             format!("weights {}/{}{copies} for {journal}", weights.a, weights.b)
         }
     }

@@ -70,7 +70,8 @@ pub fn all() -> Vec<Script> {
         let events = before.iter().chain([&v2]).chain(after).copied().collect();
         Script { name, edit, events, end: 2500 }
     };
-    let judged = |name, before: &[(i64, Event)], after: &[(i64, Event)]| story(name, on_evidence, before, after);
+    let judged =
+        |name, before: &[(i64, Event)], after: &[(i64, Event)]| story(name, on_evidence, before, after);
     let by_hand = |name, after: &[(i64, Event)]| story(name, shadow, &[], after);
     let (made, second) = ((2, Version("v1", true)), (100, Version("v2", true)));
     vec![
@@ -101,7 +102,12 @@ pub fn all() -> Vec<Script> {
             &[(900, Quality("v2", Quality::Good))],
         ),
         judged("shadow on evidence, silent", &[(90, Quality("v2", Quality::Silent))], &[]),
-        story("shadow on evidence, silent, back", back_without_data, &[(90, Quality("v2", Quality::Silent))], &[]),
+        story(
+            "shadow on evidence, silent, back",
+            back_without_data,
+            &[(90, Quality("v2", Quality::Silent))],
+            &[],
+        ),
         judged("shadow on evidence, no Prometheus at first", &[(90, Away(true))], &[(900, Away(false))]),
         judged("shadow on evidence, no Prometheus in between", &[], &[(130, Away(true)), (900, Away(false))]),
         story("shadow on evidence with one pod", with_one_pod, &[], &[]),
@@ -133,10 +139,18 @@ pub fn all() -> Vec<Script> {
         judged("shadow on evidence, scaled", &[], &[(130, Replicas(9)), (150, Replicas(3))]),
         judged("shadow on evidence, put to sleep", &[], &[(130, Replicas(0)), (900, Replicas(3))]),
         judged("shadow on evidence, paused", &[], &[(130, Edit(script::pause)), (900, Edit(script::pause))]),
-        judged("shadow on evidence, paused before its copies", &[(50, Edit(script::pause))], &[(900, Edit(script::pause))]),
+        judged(
+            "shadow on evidence, paused before its copies",
+            &[(50, Edit(script::pause))],
+            &[(900, Edit(script::pause))],
+        ),
         judged("shadow on evidence, route edited", &[], &[(130, EditRoute(30, 70))]),
         judged("shadow on evidence, route lost", &[], &[(130, LoseRoute)]),
-        judged("shadow on evidence, route refused", &[], &[(130, GatewayRefuses(true)), (400, GatewayRefuses(false))]),
+        judged(
+            "shadow on evidence, route refused",
+            &[],
+            &[(130, GatewayRefuses(true)), (400, GatewayRefuses(false))],
+        ),
         judged(
             "shadow on evidence, retried",
             &[bad],
