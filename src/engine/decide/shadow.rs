@@ -27,7 +27,7 @@ pub fn mirrored(input: &Input<'_>) -> Option<i32> {
     validate::spec(input.spec).ok()?;
     let target = input.target().ok()?;
     let due = match &input.status.candidate {
-        Some(c) => c.revision == target.id && c.phase != Phase::Retreating && c.takes_over.is_none(),
+        Some(c) => c.revision == target.id && c.phase != Phase::Retreating,
         None => target.id != stable.revision && !stays_rejected(input, &target),
     };
     due.then_some(wanted)

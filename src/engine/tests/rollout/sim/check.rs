@@ -89,10 +89,9 @@ fn copied(sim: &Sim, weights: Weights, mirror: Mirror, entry: Entry, reading: &R
     must!(sim, sim.cluster.mirrors, "copies by a gateway that makes none");
     must!(sim, weights.of(mirror.to) == 0, "copies for one that has a share: {weights:?}");
     must!(sim, (1..=100).contains(&mirror.percent), "{mirror:?}");
-    let Some(c) = sim.status.candidate.as_ref().filter(|c| c.slot == mirror.to) else {
-        must!(sim, false, "copies for nobody who is tried");
-        return;
-    };
+    let c = sim.status.candidate.as_ref().filter(|c| c.slot == mirror.to);
+    must!(sim, c.is_some(), "copies for nobody who is tried");
+    let Some(c) = c else { return };
     must!(sim, c.phase != Phase::Retreating, "copies on the way back");
     let available = sim.cluster.available_of(&c.revision);
     let enough = ramp::pods_for(sim.cluster.mode, mirror.percent, sim.spec.replicas);

@@ -8,12 +8,13 @@ pub mod end;
 pub mod metrics;
 pub mod script;
 pub mod shadows;
+mod words;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use serin_api::{Approval, Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase, TrafficMode};
+use serin_api::{Approval, Candidate, ModelDeploymentSpec, ModelDeploymentStatus, TrafficMode};
 use serin_engine::{
     Input, Mirroring, ObservedVersion, Orders, Plan, Reading, Revision, Weights, World, Write, decide,
     decide::{measurement, mirrored, mode},
@@ -22,6 +23,7 @@ use serin_engine::{
 use channel::{MODEL, channel};
 use cluster::{Cluster, NAME, Temper, UID};
 use metrics::{Metrics, Quality};
+use words::{describe, summary};
 
 /// Something that a person, the cluster or Prometheus does.
 #[derive(Clone, Copy, Debug)]
@@ -470,40 +472,4 @@ impl Sim {
 /// What comes back from the apiserver is what JSON can hold.
 fn wire(status: &ModelDeploymentStatus) -> ModelDeploymentStatus {
     serde_json::from_value(serde_json::to_value(status).unwrap()).unwrap()
-}
-
-fn describe(write: &Write) -> String {
-    match write {
-        Write::CreateDeployment { spec, slot, replicas, .. } => {
-            format!("create {} at {slot:?} with {replicas}", serin_engine::revision::version_of(spec))
-        }
-        Write::Scale { name, replicas, .. } => format!("scale {name} to {replicas}"),
-        Write::DeleteDeployment { name, .. } => format!("delete {name}"),
-        Write::ConfirmNoTraffic(slot) => format!("confirm that {slot:?} has no traffic"),
-        Write::CreateSlotService(slot) => format!("service {slot:?}"),
-        Write::SetBar { version, bar: Some(_), .. } => format!("bar {version}"),
-        Write::SetBar { version, bar: None, .. } => format!("lift the bar of {version}"),
-        Write::SetBudget { max_unavailable, .. } => format!("budget {max_unavailable:?}"),
-        Write::DeleteBudget { .. } => "delete the budget".to_owned(),
-        Write::SetWeights { weights, journal, .. } | Write::PatchWeights { weights, journal, .. } => {
-            let copies = weights
-                .mirror
-                .map_or_else(String::new, |m| format!(", {} % copied to {:?}", m.percent, m.to));
-            format!("weights {}/{}{copies} for {journal}", weights.a, weights.b)
-        }
-    }
-}
-
-fn summary(status: &ModelDeploymentStatus) -> String {
-    let stable = status.stable.as_ref().map_or("-", |s| &s.version);
-    let candidate = status.candidate.as_ref().map_or_else(String::new, |c| {
-        let phase = match c.phase {
-            Phase::Starting => "starting",
-            Phase::Canary => "canary",
-            Phase::Retreating => "retreating",
-        };
-        format!(", {} {phase} {} at {} %", c.version, c.step, c.weight)
-    });
-    let reasons: Vec<_> = status.conditions.iter().map(|c| format!("{}={}", c.type_, c.reason)).collect();
-    format!("status: {stable}{candidate}; {:?}; {}", status.verdict, reasons.join(" "))
 }
