@@ -79,7 +79,7 @@ pub fn all() -> Vec<Script> {
         by_hand("shadow, promoted by hand", &[(900, Promote("v2", ""))]),
         by_hand("shadow, promoted by hand before its copies", &[(102, Promote("v2", ""))]),
         by_hand("shadow, left to the evidence", &[(900, Skip("v2", "1"))]),
-        by_hand("shadow, left to the evidence too soon", &[(110, Skip("v2", "1"))]),
+        by_hand("shadow, left to the evidence too soon", &[(130, Skip("v2", "1"))]),
         story("shadow, bad", shadow, &[bad], &[]),
         story("shadow, bad, promoted by hand", shadow, &[bad], &[(120, Promote("v2", ""))]),
         by_hand("shadow, aborted", &[(300, Abort("v2", ""))]),
