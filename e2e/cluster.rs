@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
-use serin_bed::{Bed, Error, Kind, Options};
+use serin_bed::{Bed, Error, Kind, Options, SecondGateway};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -29,6 +29,9 @@ enum Command {
         /// Only etcd, apiserver and controller manager: no pods, no root needed
         #[arg(long, conflicts_with = "kubeconfig")]
         control_plane_only: bool,
+        /// Also a gateway that mirrors requests and keeps sessions
+        #[arg(long, conflicts_with_all = ["control_plane_only", "kubeconfig"])]
+        second_gateway: bool,
         /// Use the cluster of this kubeconfig instead of making one
         #[arg(long, value_name = "PATH")]
         kubeconfig: Option<PathBuf>,
@@ -78,7 +81,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 fn carry_out(command: Command) -> Result<ExitCode, Error> {
     match command {
-        Command::Up { bed, control_plane_only, kubeconfig } => {
+        Command::Up { bed, control_plane_only, second_gateway, kubeconfig } => {
             let kind = if kubeconfig.is_some() {
                 Kind::External
             } else if control_plane_only {
@@ -87,7 +90,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Error> {
                 Kind::Whole
             };
             let options = Options { name: bed.name, kind, kubeconfig };
-            up(&options)?;
+            up(&options, second_gateway)?;
         }
         Command::Down { bed } => {
             let start = Instant::now();
@@ -106,10 +109,14 @@ fn find(name: String) -> Result<Bed, Error> {
     Bed::find(&name).ok_or(Error::NoBed(name))
 }
 
-fn up(options: &Options) -> Result<(), Error> {
+fn up(options: &Options, second_gateway: bool) -> Result<(), Error> {
     let start = Instant::now();
     let mut say = |line: &str| eprintln!("[{:5.1} s] {line}", start.elapsed().as_secs_f32());
     let bed = Bed::up(options, &mut say)?;
+    if second_gateway {
+        let SecondGateway { class, port, .. } = bed.second_gateway(&mut say)?;
+        say(&format!("the Gateway of the class {class} answers at port {port}"));
+    }
     say(&format!("{} is up: {}", bed.name(), bed.apiserver_url()));
     eprintln!("          eval \"$(cargo cluster env --name {})\"", bed.name());
     Ok(())

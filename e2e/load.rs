@@ -30,6 +30,9 @@ pub struct Counts {
     /// Due, but never sent: all connections were busy.
     #[serde(default)]
     pub skipped: u64,
+    /// Answers to clients with a cookie by another version than before.
+    #[serde(default)]
+    pub moved: u64,
     /// By the model that answered; `gateway`: an answer of the gateway itself, `none`: no answer.
     #[serde(default)]
     pub by_digest: BTreeMap<String, Version>,
@@ -75,6 +78,7 @@ impl Counts {
         self.sent += other.sent;
         self.in_flight += other.in_flight;
         self.skipped += other.skipped;
+        self.moved += other.moved;
         for (digest, more) in &other.by_digest {
             let sum = self.by_digest.entry(digest.clone()).or_default();
             sum.total += more.total;
@@ -108,11 +112,13 @@ pub struct Call<'a> {
     pub header: Option<&'a str>,
     /// Only these wines (`light`, `strong`), and with each whether it is good, so that the server counts its mistakes.
     pub labelled: Option<&'a str>,
+    /// How many clients keep the gateway's cookie; without, nobody does.
+    pub sessions: Option<u32>,
 }
 
 impl<'a> From<&'a str> for Call<'a> {
     fn from(host: &'a str) -> Self {
-        Self { host, header: None, labelled: None }
+        Self { host, header: None, labelled: None, sessions: None }
     }
 }
 
@@ -150,13 +156,15 @@ impl Load {
         if report.exists() {
             std::fs::remove_file(report)?;
         }
-        let Call { host, header, labelled } = call.into();
+        let Call { host, header, labelled, sessions } = call.into();
+        let sessions = sessions.map(|clients| format!("--sessions={clients}"));
         let child = bed
             .command_inside(&built.wine.to_string_lossy())
             .arg("load")
             .args(["--url", &format!("http://127.0.0.1:{port}/predict"), "--host", host])
             .args(header.iter().flat_map(|line| ["--header", line]))
             .args(labelled.iter().flat_map(|wines| ["--labelled", "--wines", wines]))
+            .args(sessions)
             .args(["--rps", &rps.to_string(), "--seconds", &seconds.to_string(), "--concurrency", "32"])
             .args(["--every-ms", "250", "--report"])
             .arg(report)

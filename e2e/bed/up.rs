@@ -139,7 +139,7 @@ fn start(state: &State, tools: &Tools, progress: Progress) -> Result<(), Error> 
         progress("starting the node");
         node::start(state, tools)?;
     }
-    apply_folder(state, &tools.crds)?;
+    apply_path(state, &tools.crds)?;
     let needs = ["etcd", "kube-apiserver", "kube-controller-manager"];
     // Without it no pod can be made in the namespace `default`.
     wait::until("a service account", Duration::from_mins(1), &place, &needs, || {
@@ -180,10 +180,11 @@ pub fn apply(state: &State, manifests: &str) -> Result<(), Error> {
     run::feed(&mut command, manifests).map(drop)
 }
 
-fn apply_folder(state: &State, folder: &Path) -> Result<(), Error> {
+/// The same with what is in a file or a folder.
+pub fn apply_path(state: &State, path: &Path) -> Result<(), Error> {
     let mut command = state.kubectl();
     command.args(["apply", "--server-side", "--force-conflicts", "-f"]);
-    run::output(command.arg(folder)).map(drop)
+    run::output(command.arg(path)).map(drop)
 }
 
 /// Notes down a cluster that someone else runs. Its Prometheus, gateway and

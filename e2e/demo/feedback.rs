@@ -71,7 +71,7 @@ pub async fn tell(arguments: &Arguments, bed: &Bed, timeline: &Shared) -> Result
     std::fs::create_dir_all(images::target().join("demo"))?;
     Load::reachable(bed, built, &host, &images::target().join("demo/load.jsonl")).await?;
     let ask = |wines| -> Result<Load, Error> {
-        let call = Call { host: &host, header: None, labelled: Some(wines) };
+        let call = Call { labelled: Some(wines), ..Call::from(&host) };
         let report = images::target().join(format!("demo/load-{wines}.jsonl"));
         Load::start(bed, built, call, arguments.rps(), LOAD_SECONDS, &report)
     };

@@ -12,8 +12,8 @@ mod seen;
 
 use std::{fs::File, path::PathBuf};
 
-use serin_bed::{Bed, Kind, Options};
-use tokio::sync::OnceCell;
+use serin_bed::{Bed, Kind, Options, SecondGateway};
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     Error, client,
@@ -42,6 +42,17 @@ pub struct Ring {
     pub built: Built,
     /// Two runs on one cluster would take each other's namespaces.
     _turn: File,
+}
+
+impl Ring {
+    /// The gateway that mirrors requests and keeps sessions, brought up by whoever asks first.
+    pub async fn second_gateway(&self) -> Result<SecondGateway, Error> {
+        static ONE: Mutex<()> = Mutex::const_new(());
+        let _turn = ONE.lock().await;
+        let start = std::time::Instant::now();
+        let mut say = |line: &str| eprintln!("[{:5.1} s] {line}", start.elapsed().as_secs_f32());
+        Ok(tokio::task::block_in_place(|| self.bed.second_gateway(&mut say))?)
+    }
 }
 
 /// The one that this process uses, brought up by whoever asks first.

@@ -262,7 +262,7 @@ impl Scene {
     pub fn load_of_testers(&self, rps: u32, header: &str) -> Result<Load, Error> {
         let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
-        let call = Call { host: &host, header: Some(header), labelled: None };
+        let call = Call { header: Some(header), ..Call::from(&host) };
         let report = self.report()?.with_extension("testers.jsonl");
         Load::start(bed, built, call, rps, LOAD_SECONDS, &report)
     }
@@ -271,7 +271,7 @@ impl Scene {
     pub fn labelled_load(&self, rps: u32, wines: &str) -> Result<Load, Error> {
         let Ring { bed, built, .. } = self.ring;
         let host = self.wine.host.clone().ok_or("no host name: not behind the gateway")?;
-        let call = Call { host: &host, header: None, labelled: Some(wines) };
+        let call = Call { labelled: Some(wines), ..Call::from(&host) };
         Load::start(bed, built, call, rps, LOAD_SECONDS, &self.report()?)
     }
 

@@ -16,6 +16,7 @@ pub mod pool;
 pub mod report;
 pub mod rng;
 pub mod serve;
+pub mod sessions;
 pub mod shutdown;
 pub mod store;
 pub mod target;

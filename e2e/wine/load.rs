@@ -22,6 +22,7 @@ use crate::{
     report::{Report, now_ms},
     rng::Rng,
     serve::DIGEST_HEADER,
+    sessions::Sessions,
     target,
 };
 
@@ -63,6 +64,9 @@ pub struct Options {
     /// Say with each wine whether it is good: the server counts its mistakes
     #[arg(long)]
     pub labelled: bool,
+    /// Clients that keep the gateway's cookie, one request of each in turn; 0: nobody keeps it
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10000))]
+    pub sessions: u32,
     /// Seed of the order of the rows
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -93,13 +97,14 @@ pub enum LoadError {
 pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Report, LoadError> {
     let target = target::parse(&options.url).map_err(LoadError::Target)?;
     let host = options.host.as_ref().unwrap_or(&target.authority);
-    let request = |body: Bytes| {
+    let request = |body: Bytes, cookie: Option<HeaderValue>| {
         let request = Request::builder()
             .method(Method::POST)
             .uri(&target.path)
             .header(header::HOST, host)
             .header(header::CONTENT_TYPE, "application/json");
-        let more = options.header.iter();
+        let cookie = cookie.map(|value| (header::COOKIE, value));
+        let more = options.header.iter().cloned().chain(cookie);
         more.fold(request, |request, (name, value)| request.header(name, value))
             .body(Full::new(body))
             .map_err(|error| LoadError::Target(error.to_string()))
@@ -109,6 +114,7 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
 
     let pool = Arc::new(Pool::new(target.address));
     let report = Arc::new(Mutex::new(Report::new()));
+    let sessions = Arc::new(Sessions::new(options.sessions));
     let free = Arc::new(Semaphore::new(options.concurrency as usize));
     let mut rng = Rng::new(options.seed);
     let start = Instant::now();
@@ -137,13 +143,18 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Re
                     locked(&report).skipped += 1;
                     continue;
                 };
-                let request = request(body)?;
+                let turn = sessions.next(locked(&report).sent);
+                let request = request(body, turn.as_ref().and_then(|turn| turn.cookie.clone()))?;
                 locked(&report).sending();
-                let (pool, shared) = (pool.clone(), report.clone());
+                let (pool, shared, sessions) = (pool.clone(), report.clone(), sessions.clone());
                 tokio::spawn(async move {
                     let (sent_ms, sent) = (now_ms(), Instant::now());
                     let outcome = pool.send(request, &DIGEST_HEADER, TIMEOUT).await;
-                    locked(&shared).finished(outcome, sent_ms, sent.elapsed());
+                    let moved = turn.is_some_and(|turn| sessions.answered(&turn, &outcome));
+                    let mut report = locked(&shared);
+                    report.moved += u64::from(moved);
+                    report.finished(outcome, sent_ms, sent.elapsed());
+                    drop(report);
                     drop(permit);
                 });
                 if options.max_requests.is_some_and(|max| locked(&report).sent >= max) {

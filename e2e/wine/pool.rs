@@ -9,7 +9,11 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Request, client::conn::http1, http::HeaderName};
+use hyper::{
+    Request,
+    client::conn::http1,
+    header::{HeaderName, SET_COOKIE},
+};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -24,6 +28,8 @@ const IDLE: Duration = Duration::from_secs(4);
 pub struct Outcome {
     /// The asked-for header of the response, if there was a response with it.
     pub header: Option<String>,
+    /// `NAME=VALUE` of a cookie that came with it.
+    pub cookie: Option<String>,
     /// The status code, or the kind of transport error.
     pub result: Result<u16, &'static str>,
 }
@@ -43,16 +49,18 @@ impl Pool {
 
     /// Sends `request` once and reads the whole response; `name` is the header to report.
     pub async fn send(&self, request: Request<Full<Bytes>>, name: &HeaderName, limit: Duration) -> Outcome {
-        let mut header = None;
-        let result = tokio::time::timeout(limit, self.exchange(request, name, &mut header)).await;
-        Outcome { result: result.unwrap_or(Err("timeout")), header }
+        let (mut header, mut cookie) = (None, None);
+        let exchange = self.exchange(request, [name, &SET_COOKIE], [&mut header, &mut cookie]);
+        let result = tokio::time::timeout(limit, exchange).await;
+        let cookie = cookie.and_then(|cookie| Some(cookie.split(';').next()?.trim().to_owned()));
+        Outcome { result: result.unwrap_or(Err("timeout")), header, cookie }
     }
 
     async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
-        name: &HeaderName,
-        header: &mut Option<String>,
+        names: [&HeaderName; 2],
+        headers: [&mut Option<String>; 2],
     ) -> Result<u16, &'static str> {
         let mut sender = match self.reuse() {
             Some(sender) => sender,
@@ -60,7 +68,9 @@ impl Pool {
         };
         let response = sender.send_request(request).await.map_err(|error| kind(&error))?;
         let code = response.status().as_u16();
-        *header = response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        for (name, header) in names.into_iter().zip(headers) {
+            *header = response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        }
         response.into_body().collect().await.map_err(|_| "body")?;
         // Not ready means that this response was the connection's last.
         if sender.ready().await.is_ok() {

@@ -33,6 +33,8 @@ pub struct Report {
     pub in_flight: u64,
     /// Requests that were due but not sent because all of `--concurrency` was busy.
     pub skipped: u64,
+    /// Answers to clients with a cookie by another version than before.
+    pub moved: u64,
     /// Responses by status code.
     pub codes: BTreeMap<u16, u64>,
     /// Failures without a complete response, by kind.
@@ -73,6 +75,7 @@ impl Report {
             sent: 0,
             in_flight: 0,
             skipped: 0,
+            moved: 0,
             codes: BTreeMap::new(),
             transport: BTreeMap::new(),
             by_digest: BTreeMap::new(),
@@ -194,7 +197,7 @@ mod tests {
         ];
         for (i, (header, result)) in (0..).zip(outcomes) {
             report.sending();
-            let outcome = Outcome { header: header.map(str::to_owned), result };
+            let outcome = Outcome { header: header.map(str::to_owned), cookie: None, result };
             report.finished(outcome, 100 + i, Duration::from_millis(3));
         }
         let line: serde_json::Value = serde_json::from_str(&report.line(Duration::ZERO).unwrap()).unwrap();

@@ -31,6 +31,8 @@ pub enum Type {
     Revoked,
     /// A deployment serves this version.
     InUse,
+    /// The gateway can be asked to keep sessions, as the spec does. Absent where the spec does not.
+    SessionsKept,
 }
 
 impl Type {
@@ -48,6 +50,7 @@ impl Type {
             Self::Evaluated => "Evaluated",
             Self::Revoked => "Revoked",
             Self::InUse => "InUse",
+            Self::SessionsKept => "SessionsKept",
         }
     }
 }

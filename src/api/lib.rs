@@ -59,7 +59,9 @@ pub use status::{
     WaitingReason, WeightRecord,
 };
 pub use storage::Storage;
-pub use traffic::{GatewayTraffic, HttpRouteRef, ParentRef, Testers, Traffic, TrafficMode};
+pub use traffic::{
+    GatewayTraffic, HttpRouteRef, ParentRef, SessionPersistence, Testers, Traffic, TrafficMode,
+};
 
 pub use training_run::{
     BaseModel, Dataset, Launcher, Output, Retention, Retries, Source, Trainer, TrainingRun, TrainingRunSpec,

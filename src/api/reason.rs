@@ -72,6 +72,12 @@ pub enum Reason {
     MirrorUnsupported,
     /// The user's route is missing, or has no rule for us; the message says what to change.
     RouteUnusable,
+    /// The route asks the gateway to keep sessions while two versions have traffic.
+    SessionPersistenceAsked,
+    /// This cluster's HTTPRoute has no field for it; the message says what to do.
+    SessionPersistenceUnsupported,
+    /// It is not known yet whether this cluster's HTTPRoute has a field for it.
+    SessionPersistenceUnknown,
     /// Metrics are read.
     MetricsRead,
     /// No analysis is under way.
@@ -213,6 +219,9 @@ impl Reason {
             Self::RouteNotAccepted => "RouteNotAccepted",
             Self::MirrorUnsupported => "MirrorUnsupported",
             Self::RouteUnusable => "RouteUnusable",
+            Self::SessionPersistenceAsked => "SessionPersistenceAsked",
+            Self::SessionPersistenceUnsupported => "SessionPersistenceUnsupported",
+            Self::SessionPersistenceUnknown => "SessionPersistenceUnknown",
             Self::MetricsRead => "MetricsRead",
             Self::NoAnalysis => "NoAnalysis",
             Self::DigestVerified => "DigestVerified",

@@ -57,6 +57,24 @@ pub struct GatewayTraffic {
     /// included. Without a candidate they go where all go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub testers: Option<Testers>,
+    /// Keeps each client at one version while two have traffic, by a cookie of the gateway's, where cluster and gateway can
+    /// do that. A weight then moves new sessions only; the end of the trial moves all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_persistence: Option<SessionPersistence>,
+}
+
+/// The cookie that keeps a session.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionPersistence {
+    /// What the cookie's name begins with, `serin` if absent; the candidate's revision follows, so that each trial has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    pub session_name: Option<String>,
+    /// How long a client keeps the cookie, at the most. If absent, until it ends, as browsers understand it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub absolute_timeout_seconds: Option<i32>,
 }
 
 /// Requests with this header.

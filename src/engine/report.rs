@@ -153,6 +153,7 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
     };
     conditions::set(&mut status.conditions, Type::ArtifactVerified, state, reason, "", generation, now);
     revoked(status, input);
+    sessions(status, input);
     if status.candidate.is_none() {
         conditions::set(
             &mut status.conditions,
@@ -215,6 +216,34 @@ fn revoked(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         }
         _ => status.conditions.retain(|c| c.type_ != Type::Revoked.as_str()),
     }
+}
+
+/// Whether the gateway can be asked to keep sessions, where the spec does.
+fn sessions(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
+    let asked =
+        input.spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.session_persistence.is_some());
+    if !asked {
+        return status.conditions.retain(|c| c.type_ != Type::SessionsKept.as_str());
+    }
+    let (state, reason, message) = match input.world.session_persistence {
+        Some(true) => (
+            State::True,
+            Reason::SessionPersistenceAsked,
+            "the route asks for it while two versions have traffic; whether the gateway heeds that, its documentation says",
+        ),
+        Some(false) => (
+            State::False,
+            Reason::SessionPersistenceUnsupported,
+            "HTTPRoute has no sessionPersistence in this cluster, so that no session is kept: install the Gateway API's              experimental channel and a gateway that keeps sessions, or remove traffic.gateway.sessionPersistence",
+        ),
+        None => (
+            State::Unknown,
+            Reason::SessionPersistenceUnknown,
+            "it is not known yet whether HTTPRoute has sessionPersistence in this cluster",
+        ),
+    };
+    let (generation, now) = (input.generation, input.now);
+    conditions::set(&mut status.conditions, Type::SessionsKept, state, reason, message, generation, now);
 }
 
 /// Message of the present headline.

@@ -31,6 +31,8 @@ pub struct World {
     pub gateway_api: bool,
     /// Whether the gateways of our route copy requests; asked where [`crate::decide::mirrored`] says so.
     pub mirroring: Mirroring,
+    /// Whether the cluster's `HTTPRoute` has the field `sessionPersistence`; `None` while that is not known.
+    pub session_persistence: Option<bool>,
     /// The ModelVersions that spec and status name, as far as they exist; and all of the channel's model.
     pub versions: BTreeMap<String, ObservedVersion>,
 }

@@ -74,10 +74,13 @@ async fn one(
         }
         Write::SetWeights { uid, weights, journal } => {
             let (target, body) = match (decide::mode(&object.md.spec), &object.md.spec.traffic.gateway) {
-                (TrafficMode::Gateway, Some(gateway)) => (
-                    Target::of::<HttpRoute>(Kind::Route),
-                    objects::route(&owner, gateway, *weights, journal, uid.as_deref()),
-                ),
+                (TrafficMode::Gateway, Some(gateway)) => {
+                    let gateway = objects::route::served(gateway, ctx.session_field.known());
+                    (
+                        Target::of::<HttpRoute>(Kind::Route),
+                        objects::route(&owner, &gateway, *weights, journal, uid.as_deref()),
+                    )
+                }
                 _ => (
                     Target::of::<Service>(Kind::Service),
                     objects::ratio_service(&owner, *weights, journal, uid.as_deref()),

@@ -22,6 +22,7 @@ use crate::{
     owner::{Name, OwnerKind},
     prometheus::Prometheus,
     retrain::PolicyObject,
+    sessions::SessionField,
     taken::Taken,
     telemetry::Telemetry,
     training::RunObject,
@@ -56,6 +57,8 @@ pub struct Context {
     pub gateway_api: AtomicBool,
     /// Which gateways copy requests.
     pub gateways: Gateways,
+    /// Whether an HTTPRoute can ask for sessions that are kept.
+    pub session_field: SessionField,
     /// TrainingRuns.
     pub runs: Store<RunObject>,
     pub run_mentions: Mentions,
@@ -136,6 +139,7 @@ impl Context {
             pods: Index::default(),
             gateway_api: AtomicBool::new(false),
             gateways,
+            session_field: SessionField::default(),
             runs: feeds.runs.store.clone(),
             run_mentions: Mentions::default(),
             jobs: Index::default(),

@@ -37,6 +37,7 @@ mod retrain;
 mod run;
 mod samples;
 mod server;
+mod sessions;
 mod taken;
 mod telemetry;
 mod training;

@@ -117,7 +117,9 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
                 confirmed: r.confirmed,
                 intact: r.weights.is_some()
                     && r.journal.is_some()
-                    && object.md.spec.traffic.gateway.as_ref().is_some_and(|g| attached_as_wanted(&r, g)),
+                    && object.md.spec.traffic.gateway.as_ref().is_some_and(|g| {
+                        attached_as_wanted(&r, &objects::route::served(g, ctx.session_field.known()))
+                    }),
                 refused: r.refused,
                 place: None,
             })
@@ -164,6 +166,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         versions: versions(ctx, object),
         gateway_api: ctx.gateway_api(),
         mirroring: Mirroring::Unasked,
+        session_persistence: ctx.session_field.known(),
     })
 }
 

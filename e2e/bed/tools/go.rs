@@ -51,6 +51,12 @@ const GATEWAY_API: Module = Module {
     sum: "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
 };
 
+const ENVOY_GATEWAY: Module = Module {
+    path: "github.com/envoyproxy/gateway",
+    version: "v1.9.1",
+    sum: "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
+};
+
 /// The multi-call Kubernetes program and the pause program, in one folder.
 pub fn kubernetes(progress: Progress) -> Result<PathBuf, Error> {
     let sum = digest::of_folder(paths::go_sources(), &[KUBERNETES])?;
@@ -125,17 +131,39 @@ pub fn promtool(progress: Progress) -> Result<PathBuf, Error> {
 /// The Gateway API's definitions, standard channel.
 pub fn gateway_api(progress: Progress) -> Result<PathBuf, Error> {
     cached(&format!("gateway-api-{}", GATEWAY_API.version), progress, |out, progress| {
-        let source = download(&GATEWAY_API, progress)?.join("config/crd/standard");
-        for entry in fs::read_dir(&source).at(&source)? {
-            let path = entry.at(&source)?.path();
-            let name = path.file_name().unwrap_or_default();
-            // Read and written, not copied: modules are read-only.
-            if path.extension().is_some_and(|extension| extension == "yaml") {
-                files::write(&out.join(name), files::read(&path)?)?;
-            }
-        }
-        Ok(())
+        copy_manifests(&download(&GATEWAY_API, progress)?.join("config/crd/standard"), out)
     })
+}
+
+/// The same of the experimental channel.
+pub fn gateway_api_experimental(progress: Progress) -> Result<PathBuf, Error> {
+    cached(&format!("gateway-api-{}-experimental", GATEWAY_API.version), progress, |out, progress| {
+        copy_manifests(&download(&GATEWAY_API, progress)?.join("config/crd/experimental"), out)
+    })
+}
+
+/// Envoy Gateway's controller, and in `crds` its definitions.
+pub fn envoy_gateway(progress: Progress) -> Result<PathBuf, Error> {
+    cached(&format!("envoy-gateway-{}", ENVOY_GATEWAY.version), progress, |out, progress| {
+        let source = download(&ENVOY_GATEWAY, progress)?;
+        files::make_dir(&out.join("crds"))?;
+        copy_manifests(&source.join("charts/gateway-helm/charts/crds/crds/generated"), &out.join("crds"))?;
+        let mut build = build(&source, &out.join("envoy-gateway"))?;
+        build.args(["-ldflags", "-s -w", "./cmd/envoy-gateway"]);
+        watch("Envoy Gateway (2 to 5 minutes, once)", build, progress)
+    })
+}
+
+/// Read and written, not copied: modules are read-only.
+fn copy_manifests(source: &Path, out: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(source).at(source)? {
+        let path = entry.at(source)?.path();
+        let name = path.file_name().unwrap_or_default();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            files::write(&out.join(name), files::read(&path)?)?;
+        }
+    }
+    Ok(())
 }
 
 fn go(command: &mut Command) -> Result<&mut Command, Error> {

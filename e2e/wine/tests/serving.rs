@@ -87,6 +87,7 @@ fn options(address: SocketAddr, report: &Path) -> load::Options {
         every_ms: 100,
         wines: Taste::All,
         labelled: false,
+        sessions: 0,
         seed: 1,
     }
 }
@@ -107,10 +108,14 @@ async fn every_answer_is_signed_and_counted() {
         ("/nowhere", "", 404),
     ] {
         let outcome = ask(&pool, Method::POST, path, body, &DIGEST_HEADER).await;
-        assert_eq!(outcome, Outcome { header: Some(server.digest.clone()), result: Ok(code) }, "{body}");
+        assert_eq!(
+            outcome,
+            Outcome { header: Some(server.digest.clone()), cookie: None, result: Ok(code) },
+            "{body}"
+        );
     }
     let pod = ask(&pool, Method::GET, "/readyz", "", &HeaderName::from_static("x-pod")).await;
-    assert_eq!(pod, Outcome { header: Some("pod-1".into()), result: Ok(200) });
+    assert_eq!(pod, Outcome { header: Some("pod-1".into()), cookie: None, result: Ok(200) });
 
     let metrics = get(server.address, "/metrics").await;
     assert!(metrics.contains("content-type: application/openmetrics-text; version=1.0.0"), "{metrics}");
@@ -132,14 +137,14 @@ async fn the_drain_answers_then_ends() {
     let body = format!(r#"{{"features":{}}}"#, row(11));
     let connection = HeaderName::from_static("connection");
     let before = ask(&pool, Method::POST, "/predict", &body, &connection).await;
-    assert_eq!(before, Outcome { header: None, result: Ok(200) });
+    assert_eq!(before, Outcome { header: None, cookie: None, result: Ok(200) });
 
     server.stop.send(()).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(get(server.address, "/readyz").await.starts_with("HTTP/1.1 503"));
     assert!(get(server.address, "/healthz").await.starts_with("HTTP/1.1 200"));
     let during = ask(&pool, Method::POST, "/predict", &body, &connection).await;
-    assert_eq!(during, Outcome { header: Some("close".into()), result: Ok(200) });
+    assert_eq!(during, Outcome { header: Some("close".into()), cookie: None, result: Ok(200) });
 
     server.ended.await.unwrap().unwrap();
     let after = ask(&pool, Method::POST, "/predict", &body, &connection).await;

@@ -2,7 +2,10 @@
 
 use super::common::{digest, env, label, range, storage};
 use super::metric;
-use crate::{Availability, IntOrString, ModelDeploymentSpec, ModelSource, Server, Strategy, Testers};
+use crate::{
+    Availability, IntOrString, ModelDeploymentSpec, ModelSource, Server, SessionPersistence, Strategy,
+    Testers,
+};
 
 /// Checks the object's name: names of children are built from it.
 pub fn name(name: &str) -> Result<(), String> {
@@ -36,6 +39,11 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     if let Some(testers) = spec.traffic.gateway.as_ref().and_then(|gateway| gateway.testers.as_ref()) {
         header(testers)?;
     }
+    if let Some(session) =
+        spec.traffic.gateway.as_ref().and_then(|gateway| gateway.session_persistence.as_ref())
+    {
+        cookie(session)?;
+    }
     rollout(spec)
 }
 
@@ -64,6 +72,20 @@ fn header(testers: &Testers) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// A cookie whose name needs no quotes anywhere, and a year of it at the most.
+fn cookie(session: &SessionPersistence) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if let Some(name) = &session.session_name
+        && (name.is_empty() || name.len() > 64 || !name.bytes().all(allowed))
+    {
+        return Err(format!(
+            "traffic.gateway.sessionPersistence.sessionName {name:?} is not the name of a cookie"
+        ));
+    }
+    let field = "traffic.gateway.sessionPersistence.absoluteTimeoutSeconds";
+    range(field, session.absolute_timeout_seconds.unwrap_or(1), 1, 31_536_000)
 }
 
 fn model(model: &ModelSource) -> Result<(), String> {

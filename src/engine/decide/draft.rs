@@ -16,6 +16,9 @@ use crate::{
     world::{ObservedBudget, ObservedDeployment, World},
 };
 
+/// A definition that is replaced tells nobody.
+const SESSIONS: Duration = Duration::from_secs(30);
+
 /// Number of outcomes kept.
 const HISTORY: usize = 10;
 
@@ -135,6 +138,11 @@ impl<'a> Draft<'a> {
         });
         self.settle_headline();
         report::finish(&mut self.status, self.input);
+        if conditions::get(&self.status.conditions, conditions::Type::SessionsKept)
+            .is_some_and(|c| c.status != "True")
+        {
+            self.look_again(SESSIONS);
+        }
         let held = match self.status.verdict {
             Some(Verdict::NoData) => Some(Reason::NoData),
             Some(Verdict::ProviderError) => Some(Reason::MetricsUnavailable),

@@ -46,11 +46,15 @@ pub struct Arms<P> {
 
 impl Measurement {
     /// With the weights that the candidate had, where they tell its share of the requests: behind a gateway, unless
-    /// testers come on top of it.
+    /// testers come on top of it, or sessions stay where they are when a weight changes.
     #[must_use]
     pub fn weighed(mut self, spec: &ModelDeploymentSpec, weights: &[WeightRecord]) -> Self {
-        let testers = spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.testers.is_some());
-        if spec.traffic.by_route() && !testers {
+        let aside = spec
+            .traffic
+            .gateway
+            .as_ref()
+            .is_some_and(|gateway| gateway.testers.is_some() || gateway.session_persistence.is_some());
+        if spec.traffic.by_route() && !aside {
             self.weights = weights.to_vec();
         }
         self

@@ -2,7 +2,7 @@
 
 mod budget;
 mod deployment;
-mod route;
+pub mod route;
 pub mod service;
 pub mod storage;
 pub mod user_route;

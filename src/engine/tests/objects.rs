@@ -257,6 +257,40 @@ fn testers_have_a_rule_while_there_is_something_to_test() {
 }
 
 #[test]
+fn sessions_are_asked_for_where_that_can_be_written() {
+    let rules_of = |session: serde_json::Value, served: Option<bool>, weight: i32| {
+        let gateway = json!({"parentRefs": [{"name": "gw"}], "sessionPersistence": session});
+        let spec = spec("https://m.example/x", &json!({"traffic": {"gateway": gateway}}));
+        let gateway = objects::route::served(spec.traffic.gateway.as_ref().unwrap(), served);
+        let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(1) };
+        objects::route(&owner(&spec), &gateway, Weights::to(Slot::B, weight), &journal, None)["spec"]["rules"]
+            .clone()
+    };
+    let rules = |session, served| rules_of(session, served, 25);
+    let session =
+        json!({"type": "Cookie", "sessionName": "serin-r1-x", "cookieConfig": {"lifetimeType": "Session"}});
+    assert_eq!(rules(json!({}), Some(true))[0]["sessionPersistence"], session);
+    for weight in [0, 100] {
+        let alone = rules_of(json!({}), Some(true), weight);
+        assert_eq!(alone[0].get("sessionPersistence"), None, "nobody is kept at a version without traffic");
+    }
+    let lasting = json!({
+        "type": "Cookie", "sessionName": "wine-r1-x", "absoluteTimeout": "8760h",
+        "cookieConfig": {"lifetimeType": "Permanent"},
+    });
+    let year = json!({"sessionName": "wine", "absoluteTimeoutSeconds": 31_536_000});
+    assert_eq!(rules(year, Some(true))[0]["sessionPersistence"], lasting);
+    for (seconds, text) in [(1, "1s"), (3661, "1h1m1s"), (120, "2m")] {
+        let rules = rules(json!({"absoluteTimeoutSeconds": seconds}), Some(true));
+        assert_eq!(rules[0]["sessionPersistence"]["absoluteTimeout"], text);
+    }
+    for served in [Some(false), None] {
+        let rules = rules(json!({}), served);
+        assert!(rules.as_array().unwrap().iter().all(|rule| rule.get("sessionPersistence").is_none()));
+    }
+}
+
+#[test]
 fn without_a_gateway_the_selector_is_the_switch() {
     let spec = spec("https://m.example/x", &json!({}));
     let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };

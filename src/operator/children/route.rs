@@ -2,8 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serin_api::{GatewayTraffic, Slot};
-use serin_engine::{Journal, Mirror, Weights};
+use serin_engine::{Journal, Mirror, Weights, objects};
 
 use super::{Child, Ident, journal};
 use crate::owner::OwnerKind;
@@ -41,6 +42,9 @@ pub struct RouteRule {
     pub filters: Vec<RouteFilter>,
     #[serde(default)]
     pub backend_refs: Vec<RouteBackend>,
+    /// As it is: it is only compared.
+    #[serde(default)]
+    pub session_persistence: Option<Value>,
 }
 #[derive(Serialize, Deserialize, Clone, Debug)]
 #[serde(rename_all = "camelCase")]
@@ -55,7 +59,7 @@ pub struct RouteMirror {
     #[serde(default)]
     pub percent: Option<i32>,
     #[serde(default)]
-    pub fraction: Option<serde_json::Value>,
+    pub fraction: Option<Value>,
 }
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct RouteMatch {
@@ -112,6 +116,8 @@ pub struct RouteView {
     pub weights: Option<Weights>,
     /// What makes a request a tester's.
     pub testers: Option<RouteHeader>,
+    /// How the rule for everybody keeps sessions.
+    pub session: Option<Value>,
     pub parents: Vec<RouteParent>,
     pub hostnames: Vec<String>,
     pub journal: Option<Journal>,
@@ -145,6 +151,7 @@ impl Child for HttpRoute {
             ident,
             weights,
             testers,
+            session: self.spec.rules.first().and_then(|all| all.session_persistence.clone()),
             parents: self.spec.parent_refs.clone(),
             hostnames: self.spec.hostnames.clone(),
             journal: journal(&self.metadata),
@@ -260,7 +267,12 @@ pub fn attached_as_wanted(view: &RouteView, wanted: &GatewayTraffic) -> bool {
     let same = |header: &RouteHeader| {
         wanted.testers.as_ref().is_some_and(|t| t.header == header.name && t.value == header.value)
     };
-    view.parents == parents && view.hostnames == wanted.hostnames && view.testers.as_ref().is_none_or(same)
+    let written = view.weights.zip(view.journal.as_ref());
+    let session = written.and_then(|(weights, journal)| objects::route::session(wanted, weights, journal));
+    view.parents == parents
+        && view.hostnames == wanted.hostnames
+        && view.session == session
+        && view.testers.as_ref().is_none_or(same)
 }
 
 #[cfg(test)]
@@ -282,6 +294,8 @@ mod tests {
 
     fn ruled(rules: &serde_json::Value) -> RouteView {
         let mut route = route("infra", &json!([]));
+        let journal = (serin_api::labels::JOURNAL.to_owned(), "r1-x/1".to_owned());
+        route.metadata.annotations = Some([journal].into());
         route.spec.rules = serde_json::from_value(rules.clone()).unwrap();
         route.view(super::super::ident(route.meta()))
     }
@@ -307,6 +321,18 @@ mod tests {
         assert!(attached_as_wanted(&tested, &wanted(json!({"header": "X-Tester", "value": "yes"}))));
         assert!(!attached_as_wanted(&tested, &wanted(json!({"header": "X-Other", "value": "yes"}))));
         assert!(!attached_as_wanted(&tested, &wanted(json!(null))));
+        // So are sessions: one that is not asked for is drift, and so is one that is not as asked for.
+        let mut kept = all.clone();
+        kept["sessionPersistence"] = json!({"type": "Cookie", "sessionName": "serin-r1-x", "cookieConfig": {"lifetimeType": "Session"}});
+        let wanted = |session: serde_json::Value| -> GatewayTraffic {
+            let mut wanted = json!({"parentRefs": [{"name": "gw", "namespace": "infra"}]});
+            wanted["sessionPersistence"] = session;
+            serde_json::from_value(wanted).unwrap()
+        };
+        assert!(attached_as_wanted(&ruled(&json!([kept])), &wanted(json!({}))));
+        assert!(!attached_as_wanted(&ruled(&json!([kept])), &wanted(json!(null))));
+        assert!(!attached_as_wanted(&ruled(&json!([kept])), &wanted(json!({"sessionName": "wine"}))));
+        assert!(!attached_as_wanted(&ruled(&json!([all])), &wanted(json!({}))));
         // Whatever is not ours is drift.
         assert_eq!(ruled(&json!([all, few("X-Tester", "stranger")])).weights, None);
         assert_eq!(ruled(&json!([few("X-Tester", "wine-b"), all])).weights, None);

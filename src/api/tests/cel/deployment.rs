@@ -23,6 +23,8 @@ fn steps(weights: &[i32]) -> Value {
 #[case::store("/spec/model/storage", json!({ "endpoint": "http://minio.example", "region": "eu-1", "secretName": "keys" }))]
 #[case::dots_in_a_name("/spec/model/artifact/uri", json!("https://models.example/v1..v3"))]
 #[case::testers("/spec/traffic/gateway/testers", json!({ "header": "X-Tester", "value": "yes" }))]
+#[case::sessions("/spec/traffic/gateway/sessionPersistence", json!({}))]
+#[case::sessions_of_an_hour("/spec/traffic/gateway/sessionPersistence", json!({ "sessionName": "__Host-wine", "absoluteTimeoutSeconds": 3600 }))]
 #[case::a_route_of_the_users("/spec/traffic", json!({ "httpRoute": { "name": "shop", "rule": "predict" } }))]
 #[case::channel("/spec/model", json!({ "channel": { "model": "wine" } }))]
 #[case::channel_by_hand("/spec/model", json!({ "channel": { "model": "wine", "approval": "Manual" }, "storage": { "region": "eu-1" } }))]

@@ -48,6 +48,8 @@ pub struct Route {
     pub journal: Option<Journal>,
     pub confirmed_at: i64,
     pub uid: String,
+    /// It asks the gateway to keep sessions.
+    pub sessions: bool,
 }
 
 /// What an apiserver refuses.
@@ -75,6 +77,10 @@ pub struct Cluster {
     pub gateway_refuses: bool,
     /// What the gateway says if it is asked whether it copies requests.
     pub mirrors: bool,
+    /// The spec asks for sessions that are kept.
+    pub sessions_asked: bool,
+    /// Whether HTTPRoute has a field for it.
+    pub session_field: Option<bool>,
     /// Deployments made so far, of each version: more than one of a version is a loss somewhere.
     pub made: BTreeMap<String, i32>,
     uids: u32,
@@ -100,6 +106,8 @@ impl Cluster {
             gateway_delay: 2,
             gateway_refuses: false,
             mirrors: true,
+            sessions_asked: false,
+            session_field: Some(true),
             made: BTreeMap::new(),
             uids: 0,
         }
@@ -168,6 +176,11 @@ impl Cluster {
         (crashes && more > 0).then(|| Crashed { restarts, message: "exit code 1".to_owned() })
     }
 
+    /// Whether a route that is written now asks for it.
+    fn keeps_sessions(&self, weights: Weights) -> bool {
+        self.sessions_asked && self.session_field == Some(true) && weights.a > 0 && weights.b > 0
+    }
+
     pub fn observe(&self) -> World {
         let deployments = self.deployments.iter().map(|d| ObservedDeployment {
             name: d.name.clone(),
@@ -185,7 +198,7 @@ impl Cluster {
             weights: r.weights,
             journal: r.journal.clone(),
             confirmed: !self.gateway_refuses && r.confirmed_at <= self.now,
-            intact: true,
+            intact: r.sessions == self.keeps_sessions(r.weights),
             refused: self.gateway_refuses.then(|| "no such gateway".to_owned()),
             place: self.user_route.then_some(Place { rule: 1, a: 0, b: 2, bare: None }),
         });
@@ -200,6 +213,7 @@ impl Cluster {
             leftovers_of_namesake: false,
             gateway_api: true,
             mirroring: Mirroring::Unasked,
+            session_persistence: self.session_field,
             versions: self.versions.clone(),
         }
     }
@@ -266,7 +280,7 @@ impl Cluster {
                 let confirmed_at = self.confirmation();
                 let found = self.route.as_mut().filter(|r| r.uid == *uid).ok_or(Refused::Gone)?;
                 let (weights, journal, uid) = (*weights, Some(journal.clone()), uid.clone());
-                *found = Route { weights, journal, confirmed_at, uid };
+                *found = Route { weights, journal, confirmed_at, uid, sessions: false };
             }
             Write::SetBar { version, uid, bar } => {
                 let version =
@@ -283,8 +297,9 @@ impl Cluster {
                 }
                 let uid = present.unwrap_or_else(|| self.uid());
                 let journal = Some(journal.clone());
-                self.route =
-                    Some(Route { weights: *weights, journal, confirmed_at: self.confirmation(), uid });
+                let (weights, confirmed_at) = (*weights, self.confirmation());
+                let sessions = self.keeps_sessions(weights);
+                self.route = Some(Route { weights, journal, confirmed_at, uid, sessions });
             }
         }
         Ok(())
@@ -357,7 +372,7 @@ impl Cluster {
         let (uid, confirmed_at) = (self.uid(), self.confirmation());
         let weights = Weights { a: 1, b: 1, testers: None, mirror: None };
         self.user_route = true;
-        self.route = Some(Route { weights, journal: None, confirmed_at, uid });
+        self.route = Some(Route { weights, journal: None, confirmed_at, uid, sessions: false });
     }
 
     /// What the clock alone does.

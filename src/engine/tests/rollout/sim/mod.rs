@@ -76,6 +76,8 @@ pub enum Event {
     GatewayRefuses(bool),
     /// The gateway copies requests, or does not.
     GatewayMirrors(bool),
+    /// The cluster's HTTPRoute gets or loses the field for sessions, or it is not known.
+    SessionField(Option<bool>),
     /// The operator dies here and is back after so many seconds.
     Crash(i64),
 }
@@ -140,6 +142,10 @@ pub fn spec(version: &str) -> ModelDeploymentSpec {
     .unwrap()
 }
 
+fn asks_for_sessions(spec: &ModelDeploymentSpec) -> bool {
+    spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.session_persistence.is_some())
+}
+
 pub fn at(seconds: i64) -> DateTime<Utc> {
     // Far from zero, as time is.
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -151,6 +157,7 @@ impl Sim {
         if spec.traffic.http_route.is_some() {
             cluster.make_user_route();
         }
+        cluster.sessions_asked = asks_for_sessions(&spec);
         Self {
             cluster,
             metrics: Metrics::new(),
@@ -256,6 +263,7 @@ impl Sim {
         if self.spec != before {
             self.generation += 1;
         }
+        self.cluster.sessions_asked = asks_for_sessions(&self.spec);
     }
 
     pub fn play(&mut self, event: Event) {
@@ -317,6 +325,7 @@ impl Sim {
                 self.cluster.gateway_refuses = refuses && self.cluster.mode == TrafficMode::Gateway;
             }
             Event::GatewayMirrors(mirrors) => self.cluster.mirrors = mirrors,
+            Event::SessionField(field) => self.cluster.session_field = field,
             Event::Crash(seconds) => self.die(seconds),
         }
     }

@@ -105,6 +105,16 @@ fn no_testers(s: &mut ModelDeploymentSpec) {
         gateway.testers = None;
     }
 }
+fn sessions(s: &mut ModelDeploymentSpec) {
+    if let Some(gateway) = &mut s.traffic.gateway {
+        gateway.session_persistence = Some(serin_api::SessionPersistence::default());
+    }
+}
+fn no_sessions(s: &mut ModelDeploymentSpec) {
+    if let Some(gateway) = &mut s.traffic.gateway {
+        gateway.session_persistence = None;
+    }
+}
 fn blue_with_testers(s: &mut ModelDeploymentSpec) {
     previewed(s);
     testers(s);
@@ -382,6 +392,15 @@ pub fn all() -> Vec<Script> {
         ),
         story("testers by and by", as_it_is, &[v2, (150, Edit(testers)), (400, Edit(no_testers))], 2000),
         story("testers of the third", testers, &[v2, (300, Apply("v3"))], 3000),
+        story("sessions", sessions, &only_v2, 2000),
+        story("sessions of a bad one", sessions, &[bad, v2], 2000),
+        story("sessions by and by", as_it_is, &[v2, (150, Edit(sessions)), (400, Edit(no_sessions))], 2000),
+        story(
+            "sessions that cannot be kept, and then can",
+            sessions,
+            &[(0, SessionField(Some(false))), v2, (200, SessionField(Some(true)))],
+            2000,
+        ),
         story("blue", blue, &only_v2, 2000),
         story("blue with testers", blue_with_testers, &only_v2, 2000),
         story("blue by replica ratio", blue_by_ratio, &only_v2, 2000),
