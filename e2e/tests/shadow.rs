@@ -39,7 +39,8 @@ async fn begin(scene: &mut Scene, gateway: SecondGateway, promotion: &str) -> Re
     let host = scene.wine.host.clone().ok_or("no host name")?;
     scene.reachable(gateway.port, &host).await?;
     let report = scene.report()?;
-    let load = Load::start_at(&scene.ring.bed, &scene.ring.built, gateway.port, &host, 100, 600, &report)?;
+    let load =
+        Load::start_at(&scene.ring.bed, &scene.ring.built, gateway.port, host.as_str(), 100, 600, &report)?;
     scene.answers(&load, Version::V1).await?;
     Ok(load)
 }
