@@ -35,13 +35,15 @@ pub async fn operator(bed: &Bed, kube: &Client) -> Result<(), Error> {
     if !manifest.contains(marked) {
         return Err(format!("deploy/operator.yaml has no line {marked}").into());
     }
-    let manifest = manifest.replace(marked, &format!("--prometheus-url={url}"));
     let first = "        args:\n        - operator\n";
     if !manifest.contains(first) {
         return Err("deploy/operator.yaml has no argument operator".into());
     }
     let manifest =
         manifest.replace(first, &format!("{first}        - --page-listen=127.0.0.1:{PAGE_PORT}\n"));
+    // The bed's second gateway copies requests, and its class says nothing about that.
+    let trusted = "--mirroring-gateways=serin-gateway/envoy";
+    let manifest = manifest.replace(marked, &format!("--prometheus-url={url}\n        - {trusted}"));
     // The image's name stays the same while its content changes; the pod must not.
     let port = "prometheus.io/port: \"8080\"";
     if !manifest.contains(port) {

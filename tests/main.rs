@@ -25,6 +25,7 @@ mod refusals;
 mod retraining;
 mod rollouts;
 mod sessions;
+mod shadow;
 mod strategies;
 mod training_failures;
 mod training_results;

@@ -10,7 +10,7 @@ use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use serin_api::conditions::Type;
-use serin_api::{IntOrString, ModelDeployment, RunPhase, RunResult, labels};
+use serin_api::{IntOrString, ModelDeployment, Promotion, RunPhase, RunResult, labels};
 use serin_engine::revision;
 use serin_tests::history::Now;
 use serin_tests::kubelet::image;
@@ -19,6 +19,8 @@ use serin_tests::{
     Behaviour, Call, Change as _, Fate, RUN, RunTold as _, Told as _, Trouble, Vary as _, World, fixtures,
     identity, manifests, run, wine,
 };
+
+use crate::shadow::shadow;
 
 type Rule = (String, String, String);
 
@@ -132,6 +134,14 @@ async fn no_right_is_missing_and_none_is_unused() {
     world.until_model("fig", "v1 serves", 60, |m| m.serves("v1")).await;
     world.apply(&quiet("v2")).await;
     world.until_model("fig", "v2 serves", 60, |m| m.serves("v2")).await;
+
+    // A shadow, for which the gateway is asked what it can do.
+    world.gateway_can(&["HTTPRouteRequestMirror"]).await;
+    let shadow = |version| shadow(version, 100, Promotion::OnEvidence).named("kaki");
+    world.apply(&shadow("v1")).await;
+    world.until_model("kaki", "v1 serves", 60, |m| m.serves("v1")).await;
+    world.apply(&shadow("v2")).await;
+    world.until_model("kaki", "v2 serves", 60, |m| m.serves("v2")).await;
 
     // A budget that comes, changes and goes.
     world.until_model("lime", "v1 serves", 90, |m| m.serves("v1")).await;

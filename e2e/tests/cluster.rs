@@ -18,6 +18,7 @@ mod scaling;
 mod second_gateway;
 mod serving;
 mod sessions;
+mod shadow;
 mod starts;
 mod training;
 mod training_disruptions;

@@ -22,7 +22,7 @@ use serin_e2e::{
 };
 
 /// Granted, and not seen here, each for a reason. The control-plane ring sees all but the first used.
-const UNSEEN: [(&str, &str, &str, &str); 13] = [
+const UNSEEN: [(&str, &str, &str, &str); 15] = [
     ("serin.dev", "trainingruns/finalizers", "update", "asked by an admission plugin (OpenShift)"),
     ("serin.dev", "retrainpolicies/finalizers", "update", "asked by an admission plugin (OpenShift)"),
     ("serin.dev", "modelversions", "get", "only where a name is taken already"),
@@ -36,6 +36,8 @@ const UNSEEN: [(&str, &str, &str, &str); 13] = [
     ("policy", "poddisruptionbudgets", "patch", "only where availability.maxUnavailable changes"),
     ("policy", "poddisruptionbudgets", "delete", "only where it is taken away"),
     ("gateway.networking.k8s.io", "httproutes", "get", "only where a name is taken already"),
+    ("gateway.networking.k8s.io", "gateways", "get", "only for a shadow"),
+    ("gateway.networking.k8s.io", "gatewayclasses", "get", "only for a shadow"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

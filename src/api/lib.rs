@@ -51,7 +51,7 @@ pub use retrain_status::{
     Live, Look, Pending, PolicyPhase, RetrainPolicyStatus, RunRecord, SeenData, Stopped, TriggerState,
     TriggerStatus,
 };
-pub use rollout::{BlueGreen, Deadlines, OnHorizon, OnNoData, Rollout, Step, Strategy};
+pub use rollout::{BlueGreen, Deadlines, OnHorizon, OnNoData, Promotion, Rollout, Shadow, Step, Strategy};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
     Candidate, Contested, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase,

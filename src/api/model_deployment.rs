@@ -57,6 +57,7 @@ use crate::{
 #[kube(validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("the name of a ModelDeployment is a DNS label: lower-case letters, digits and '-', starting with a letter"))]
 #[kube(validation = Rule::new("has(self.spec.traffic.httpRoute) == has(oldSelf.spec.traffic.httpRoute) && (!has(self.spec.traffic.httpRoute) || self.spec.traffic.httpRoute.name == oldSelf.spec.traffic.httpRoute.name)").message("traffic.httpRoute cannot be added, removed or renamed later: the route of before would go on with weights that nobody keeps. Make a second ModelDeployment and move the callers").field_path(".spec.traffic"))]
 #[kube(validation = Rule::new("has(self.spec.traffic.gateway) == has(oldSelf.spec.traffic.gateway)").message("traffic.gateway cannot be added or removed later: who calls the one name would be cut off. Make a second ModelDeployment and move the callers").field_path(".spec.traffic"))]
+#[kube(validation = Rule::new("self.spec.rollout.strategy != 'Shadow' || has(self.spec.traffic.gateway)").message("the strategy Shadow needs traffic.gateway: Serin writes the filter that copies requests only into a route of its own").field_path(".spec.rollout"))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelDeploymentSpec {
     /// The model.

@@ -70,6 +70,8 @@ pub enum Reason {
     RouteNotAccepted,
     /// Somebody else changed the weights of Serin's own route; they were set back.
     RouteEdited,
+    /// The strategy is Shadow, and the gateway is not known to copy requests; the message says what to change.
+    MirrorUnsupported,
     /// The user's route is missing, or has no rule for us; the message says what to change.
     RouteUnusable,
     /// The route asks the gateway to keep sessions while two versions have traffic.
@@ -218,6 +220,7 @@ impl Reason {
             Self::NameTaken => "NameTaken",
             Self::RouteNotAccepted => "RouteNotAccepted",
             Self::RouteEdited => "RouteEdited",
+            Self::MirrorUnsupported => "MirrorUnsupported",
             Self::RouteUnusable => "RouteUnusable",
             Self::SessionPersistenceAsked => "SessionPersistenceAsked",
             Self::SessionPersistenceUnsupported => "SessionPersistenceUnsupported",

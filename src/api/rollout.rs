@@ -16,6 +16,10 @@ use crate::metrics::Analysis;
         .message("the weight of a step is at least 1").field_path(".steps"),
     validation = Rule::new("self.strategy == 'BlueGreen' || !has(self.blueGreen)")
         .message("blueGreen is for the strategy BlueGreen").field_path(".blueGreen"),
+    validation = Rule::new("self.strategy == 'Shadow' || !has(self.shadow)")
+        .message("shadow is for the strategy Shadow").field_path(".shadow"),
+    validation = Rule::new("!has(self.steps) || self.steps.all(s, !has(s.mirrorPercent))")
+        .message("mirrorPercent of a step is for the status: shadow.mirrorPercent is yours").field_path(".steps"),
 )]
 // Strictly rising, without an index: in such a list as many steps weigh no more than a step as stand up to it. An equal
 // pair breaks it too. Both lists are bounded, so the estimated cost is (20 steps)² comparisons.
@@ -25,12 +29,16 @@ use crate::metrics::Analysis;
 )]
 pub struct Rollout {
     /// `Canary`: part of the traffic first, more as evidence allows. `BlueGreen`: all pods first, then all traffic at
-    /// once. `Recreate`: the old pods go before the new ones come; for what there is no second of, such as a GPU.
+    /// once. `Recreate`: the old pods go before the new ones come; for what there is no second of, such as a GPU. `Shadow`:
+    /// copies of requests, whose answers nobody gets, then all traffic at once.
     #[serde(default)]
     pub strategy: Strategy,
     /// Only with `BlueGreen`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blue_green: Option<BlueGreen>,
+    /// Only with `Shadow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
     /// Weights to go through, rising. Absent: an adaptive ramp that takes its first weight from the traffic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
@@ -107,6 +115,7 @@ impl Default for Rollout {
         Self {
             strategy: Strategy::Canary,
             blue_green: None,
+            shadow: None,
             steps: Vec::new(),
             paused: false,
             rollback_window: 0,
@@ -127,6 +136,45 @@ pub enum Strategy {
     BlueGreen,
     /// The old pods go before the new ones come: an outage as long as a start, and no second set of pods.
     Recreate,
+    /// Copies of the stable version's requests, whose answers nobody gets, then all the traffic at once.
+    Shadow,
+}
+
+/// How a candidate is tried without a user who gets its answers. Each request that is copied is done twice: a model that
+/// writes somewhere, calls others or costs money by the request does so twice, too.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Shadow {
+    /// Percent of the requests that are copied, 1 to 100. Default 100; the gateway needs the feature
+    /// `HTTPRouteRequestMirror` for that, and for less `HTTPRouteRequestPercentageMirror`.
+    #[serde(default = "all")]
+    #[schemars(range(min = 1, max = 100))]
+    pub mirror_percent: i32,
+    /// Seconds that copies are sent at least, counted from when the route says so. Default 60.
+    #[serde(default = "hold")]
+    #[schemars(range(min = 0, max = 86400))]
+    pub hold_seconds: i32,
+    /// Who lets it take over. Default `ByHand`.
+    #[serde(default)]
+    pub promotion: Promotion,
+}
+fn all() -> i32 {
+    100
+}
+impl Default for Shadow {
+    fn default() -> Self {
+        Self { mirror_percent: all(), hold_seconds: hold(), promotion: Promotion::ByHand }
+    }
+}
+
+/// Who lets a shadow take over. Evidence against it sends it back in either case.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Promotion {
+    /// A person, with `kubectl serin promote`.
+    #[default]
+    ByHand,
+    /// The comparison with the stable version, once it suffices.
+    OnEvidence,
 }
 
 /// What happens between the new pods and their traffic. Each version has a Service of its own (the status says which),
@@ -155,7 +203,7 @@ impl Default for BlueGreen {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Percent of the traffic, 1 to 100; 0 only in the status, of a preview.
+    /// Percent of the traffic, 1 to 100; 0 only in the status, of a preview or a shadow.
     #[schemars(range(min = 0, max = 100))]
     pub weight: i32,
     /// Seconds at this weight at least, counted from when the route says it is in force. Default 60.
@@ -165,6 +213,16 @@ pub struct Step {
     /// Then wait until a person goes on, with `kubectl serin skip`. Evidence against the candidate still sends it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pause: bool,
+    /// Only in the status, of a shadow: percent of the requests that it gets copies of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 100))]
+    pub mirror_percent: i32,
+}
+impl Step {
+    /// Percent of the requests that reach the candidate, copies or not. 0: it is previewed.
+    pub const fn load(&self) -> i32 {
+        if self.mirror_percent > 0 { self.mirror_percent } else { self.weight }
+    }
 }
 fn hold() -> i32 {
     60

@@ -90,6 +90,13 @@ pub enum Slot {
     /// The second.
     B,
 }
+impl Candidate {
+    /// Percent of the stable version's requests that it gets copies of now.
+    pub fn mirror_percent(&self) -> i32 {
+        self.weights.last().map_or(0, |last| last.mirror_percent)
+    }
+}
+
 impl Slot {
     /// The other one.
     #[must_use]
@@ -222,8 +229,22 @@ pub enum TakesOver {
 pub struct WeightRecord {
     /// Percent of the traffic.
     pub weight: i32,
+    /// Of a shadow: percent of the stable version's requests that it got copies of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mirror_percent: i32,
     /// When it was in force.
     pub at: DateTime<Utc>,
+}
+
+impl WeightRecord {
+    /// Percent of the requests that reached it, copies or not.
+    pub const fn load(&self) -> i32 {
+        if self.mirror_percent > 0 { self.mirror_percent } else { self.weight }
+    }
+    /// Whether it had any requests, copies included.
+    pub const fn has_requests(&self) -> bool {
+        self.load() > 0
+    }
 }
 
 /// What a candidate is doing.

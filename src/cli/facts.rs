@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serin_api::{
-    Analysis, MetricEvidence, ModelDeployment, ModelDeploymentStatus, PassedOver, Reason,
+    Analysis, Candidate, MetricEvidence, ModelDeployment, ModelDeploymentStatus, PassedOver, Reason,
     conditions::{self, Type},
 };
 use serin_engine::paint::clean;
@@ -41,6 +41,14 @@ pub fn against(status: &ModelDeploymentStatus) -> Option<Against<'_>> {
 /// Whether the spec asks for a version that stays rejected.
 pub fn is_rejected(status: &ModelDeploymentStatus) -> bool {
     headline(status).is_some_and(|c| c.reason == Reason::Rejected.as_str())
+}
+
+/// What a candidate has of the requests: `25 %`, or of their copies.
+pub fn share(c: &Candidate) -> String {
+    match c.mirror_percent() {
+        0 => format!("{} %", c.weight),
+        copies => format!("copies of {copies} %"),
+    }
 }
 
 /// The condition that says where things stand.

@@ -96,6 +96,23 @@ pub fn trying() -> ModelDeployment {
     }))
 }
 
+/// v1 serves, v2 gets copies of its requests and waits for a person.
+pub fn shadowed() -> ModelDeployment {
+    let mut shadowed = trying();
+    shadowed.spec.rollout = serde_json::from_value(json!({"strategy": "Shadow"})).unwrap();
+    let status = shadowed.status.as_mut().unwrap();
+    let step = json!({"weight": 0, "holdSeconds": 60, "pause": true, "mirrorPercent": 40});
+    status.resolved = serde_json::from_value(json!({"steps": [step]})).unwrap();
+    status.verdict = Some(serin_api::Verdict::Pass);
+    let candidate = status.candidate.as_mut().unwrap();
+    (candidate.weight, candidate.step, candidate.step_index) = (0, "1/1".to_owned(), 1);
+    candidate.weights = serde_json::from_value(json!([
+        {"weight": 0, "mirrorPercent": 40, "at": "2026-08-01T11:52:00Z"},
+    ]))
+    .unwrap();
+    shadowed
+}
+
 /// Nothing is being tried.
 pub fn resting() -> ModelDeployment {
     deployment(&json!({

@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn table(status: &ModelDeploymentStatus) -> String {
     let mut rows = vec![["WHEN", "VERSION", "REVISION", "OUTCOME", "WHY"].map(str::to_owned)];
     if let Some(c) = &status.candidate {
-        let what = format!("{:?} {} at {} %", c.phase, c.step, c.weight);
+        let what = format!("{:?} {} at {}", c.phase, c.step, facts::share(c));
         rows.push([c.started_at.to_string(), c.version.clone(), c.revision.clone(), what, String::new()]);
     }
     for entry in &status.history {

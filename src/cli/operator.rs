@@ -30,6 +30,10 @@ pub struct Args {
     /// Reconciles at the same time.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
+    /// Gateways that copy requests (the filter RequestMirror, with a percentage): their GatewayClass is not asked.
+    #[arg(long, env = "SERIN_MIRRORING_GATEWAYS", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
+    #[arg(value_parser = place)]
+    mirroring_gateways: Vec<(String, String)>,
     /// Format of the log on standard error.
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
@@ -53,6 +57,15 @@ where
     }
 }
 
+fn place(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err(format!("{text:?} is not NAMESPACE/NAME")),
+    }
+}
+
 /// Runs until it is told to end.
 pub fn run(args: Args) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -68,6 +81,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         page: args.page_listen,
         namespace: args.namespace,
         concurrency: args.concurrency,
+        mirroring_gateways: args.mirroring_gateways,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     Ok(runtime.block_on(serin_operator::run(settings))?)

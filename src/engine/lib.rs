@@ -38,8 +38,9 @@ pub mod world;
 
 pub use decide::{Input, Orders, decide};
 pub use measure::{Measurement, Reading};
-pub use plan::{Journal, Note, Plan, Weights, Write};
+pub use plan::{Journal, Mirror, Note, Plan, Weights, Write};
 pub use revision::Revision;
 pub use world::{
-    Crashed, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble, World,
+    Crashed, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble,
+    World,
 };

@@ -109,18 +109,30 @@ pub struct Weights {
     pub b: i32,
     /// Where testers' requests go, if not where all go.
     pub testers: Option<Slot>,
+    /// Who gets copies of everybody's requests.
+    pub mirror: Option<Mirror>,
 }
+
+/// Copies of requests. Nobody gets the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Where they go.
+    pub to: Slot,
+    /// Of how many of all requests, 1 to 100.
+    pub percent: i32,
+}
+
 impl Weights {
     /// `weight` percent to `slot`, the rest to the other one.
     pub fn to(slot: Slot, weight: i32) -> Self {
         match slot {
-            Slot::A => Self { a: weight, b: 100 - weight, testers: None },
-            Slot::B => Self { a: 100 - weight, b: weight, testers: None },
+            Slot::A => Self { a: weight, b: 100 - weight, testers: None, mirror: None },
+            Slot::B => Self { a: 100 - weight, b: weight, testers: None, mirror: None },
         }
     }
-    /// Whether any request goes to a slot.
+    /// Whether any request goes to a slot, a copy included.
     pub fn reaches(self, slot: Slot) -> bool {
-        self.of(slot) > 0 || self.testers == Some(slot)
+        self.of(slot) > 0 || self.testers == Some(slot) || self.mirror.is_some_and(|m| m.to == slot)
     }
     /// Percent to a slot.
     pub fn of(self, slot: Slot) -> i32 {

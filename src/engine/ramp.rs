@@ -1,8 +1,8 @@
 //! Weights, steps and how many pods they take.
 
-use serin_api::{Rollout, Step, Strategy, TrafficMode};
+use serin_api::{Promotion, Rollout, Step, Strategy, TrafficMode};
 
-/// Pods that the candidate needs before it may carry `weight` percent. At least one; never more than `replicas`.
+/// Pods that the candidate needs before it may carry `weight` percent, of the requests or of their copies. At least one; never more than `replicas`.
 ///
 /// Gateway: its share of the pods, rounded up, so that a candidate pod never carries more than a stable one did.
 /// At 0 percent it is previewed, and has all of them: the switch comes at once.
@@ -34,7 +34,14 @@ pub fn planned(rollout: &Rollout) -> Option<Vec<Step>> {
         Strategy::Canary => (!rollout.steps.is_empty()).then(|| rollout.steps.clone()),
         Strategy::BlueGreen => {
             let how = rollout.blue_green.unwrap_or_default();
-            Some(vec![Step { weight: 0, hold_seconds: how.preview_seconds, pause: !how.auto_promote }])
+            let (hold_seconds, pause) = (how.preview_seconds, !how.auto_promote);
+            Some(vec![Step { weight: 0, hold_seconds, pause, mirror_percent: 0 }])
+        }
+        Strategy::Shadow => {
+            let how = rollout.shadow.unwrap_or_default();
+            let pause = how.promotion == Promotion::ByHand;
+            let (hold_seconds, mirror_percent) = (how.hold_seconds, how.mirror_percent);
+            Some(vec![Step { weight: 0, hold_seconds, pause, mirror_percent }])
         }
         Strategy::Recreate => Some(Vec::new()),
     }
@@ -51,7 +58,7 @@ pub fn steps(rollout: &Rollout, first: i32) -> Vec<Step> {
         .into_iter()
         .map(i32::from)
         .filter(|weight| *weight >= first)
-        .map(|weight| Step { weight, hold_seconds, pause: false })
+        .map(|weight| Step { weight, hold_seconds, pause: false, mirror_percent: 0 })
         .collect()
 }
 

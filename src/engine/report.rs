@@ -51,6 +51,7 @@ fn kind(reason: Reason) -> Kind {
         | Reason::StableUnavailable
         | Reason::ProgressDeadlineExceeded
         | Reason::RouteUnusable
+        | Reason::MirrorUnsupported
         | Reason::RouteNotAccepted => Kind::Held,
         Reason::Complete | Reason::Promoted => Kind::Finished,
         Reason::Rejected

@@ -29,10 +29,24 @@ pub struct World {
     pub leftovers_of_namesake: bool,
     /// Whether the cluster serves `HTTPRoute`.
     pub gateway_api: bool,
+    /// Whether the gateways of our route copy requests; asked where [`crate::decide::mirrored`] says so.
+    pub mirroring: Mirroring,
     /// Whether the cluster's `HTTPRoute` has the field `sessionPersistence`; `None` while that is not known.
     pub session_persistence: Option<bool>,
     /// The ModelVersions that spec and status name, as far as they exist; and all of the channel's model.
     pub versions: BTreeMap<String, ObservedVersion>,
+}
+
+/// Whether the gateways of a route can do a `RequestMirror` filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Mirroring {
+    /// Nobody wanted to know.
+    #[default]
+    Unasked,
+    /// All of them, as many of the requests as are wanted.
+    Supported,
+    /// One of them cannot, or nobody knows whether it can: why, and what to do about it.
+    Unsupported(String),
 }
 
 /// A ModelVersion, as far as a deployment cares.

@@ -16,6 +16,7 @@ use crate::{
         HttpRoute, SlimBudget, SlimDeployment, SlimJob, SlimPod, SlimRank, SlimRendezvous, SlimService,
     },
     fresh::OwnWrites,
+    gateways::Gateways,
     index::Index,
     mentions::{Mentions, Place},
     owner::{Name, OwnerKind},
@@ -54,6 +55,8 @@ pub struct Context {
     pub pods: Index<SlimPod>,
     /// Whether the cluster serves HTTPRoute.
     pub gateway_api: AtomicBool,
+    /// Which gateways copy requests.
+    pub gateways: Gateways,
     /// Whether an HTTPRoute can ask for sessions that are kept.
     pub session_field: SessionField,
     /// TrainingRuns.
@@ -110,6 +113,7 @@ impl Context {
         client: Client,
         prometheus: Prometheus,
         agent_image: String,
+        gateways: Gateways,
         telemetry: Telemetry,
     ) -> (Self, Feeds) {
         let instance = std::env::var("HOSTNAME").ok();
@@ -134,6 +138,7 @@ impl Context {
             budgets: Index::default(),
             pods: Index::default(),
             gateway_api: AtomicBool::new(false),
+            gateways,
             session_field: SessionField::default(),
             runs: feeds.runs.store.clone(),
             run_mentions: Mentions::default(),

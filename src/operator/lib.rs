@@ -7,6 +7,7 @@
 //! - `children`: what we keep of Deployments, Services, routes, Jobs and pods (a few hundred bytes each)
 //! - `index`: those, by owner, fed by one watch a kind; `mentions`: who names which version or deployment
 //! - `fresh`: our own writes, remembered until the caches show them
+//! - `gateways`: whether they copy requests
 //! - `user_routes`: HTTPRoutes that users own
 //! - `taken`: names that strangers bear; `unreadable`: objects that do not fit our types
 //! - `guard`: deadline, panics and retries around a reconcile; `write`: how each write is made safe
@@ -23,6 +24,7 @@ mod context;
 mod count;
 mod error;
 mod fresh;
+mod gateways;
 mod guard;
 mod index;
 #[cfg(test)]

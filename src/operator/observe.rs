@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use serin_api::{ModelDeployment, Slot, TrafficMode, labels};
 use serin_engine::{
-    Crashed, Input, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders, PodTrouble,
-    Reading, World, decide, measure, objects, revision,
+    Crashed, Input, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, Orders,
+    PodTrouble, Reading, World, decide, measure, objects, revision,
 };
 
 use crate::{
     children::{Ident, PodView, ServiceView, attached_as_wanted},
     context::Context,
+    error::Error,
     fresh::Kind,
     owner::OwnerKey,
     samples,
@@ -164,6 +165,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
         leftovers_of_namesake,
         versions: versions(ctx, object),
         gateway_api: ctx.gateway_api(),
+        mirroring: Mirroring::Unasked,
         session_persistence: ctx.session_field.known(),
     })
 }
@@ -183,7 +185,7 @@ fn versions(ctx: &Context, object: &Object<'_>) -> BTreeMap<String, ObservedVers
 }
 
 /// Weights that no decision ever asks for: a route that somebody bent out of shape.
-const UNKNOWN: serin_engine::Weights = serin_engine::Weights { a: -1, b: -1, testers: None };
+const UNKNOWN: serin_engine::Weights = serin_engine::Weights { a: -1, b: -1, testers: None, mirror: None };
 
 /// Pods carry the instance hash instead of the UID.
 fn pods_key(owner: &OwnerKey) -> OwnerKey {
@@ -234,6 +236,16 @@ fn most_crashed(pods: &[PodView], revision: &str) -> Option<Crashed> {
 pub fn started(ctx: &Context, owner: &OwnerKey) -> HashMap<String, i64> {
     let pods = ctx.pods.of(&pods_key(owner));
     pods.into_iter().filter_map(|p| Some((p.ident.name, p.started_ms?))).collect()
+}
+
+/// Whether the gateways copy requests, if a shadow is to begin or goes on.
+pub async fn mirroring(ctx: &Context, object: &Object<'_>, world: &World) -> Result<Mirroring, Error> {
+    let wanted = decide::mirrored(&object.input(world, &Reading::NotAsked));
+    let Some((percent, gateway)) = wanted.zip(object.md.spec.traffic.gateway.as_ref()) else {
+        return Ok(Mirroring::Unasked);
+    };
+    let namespace = &object.owner.namespace;
+    ctx.gateways.mirroring(&ctx.client, namespace, &gateway.parent_refs, percent).await
 }
 
 /// What the metrics say, if the situation asks for them.

@@ -50,7 +50,8 @@ async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<
     if md.spec.traffic.gateway.as_ref().is_some_and(|gateway| gateway.session_persistence.is_some()) {
         ctx.session_field.look(&ctx.client).await;
     }
-    let Some(world) = observe::world(ctx, &object) else { return Ok(Action::requeue(CACHE_LAG)) };
+    let Some(mut world) = observe::world(ctx, &object) else { return Ok(Action::requeue(CACHE_LAG)) };
+    world.mirroring = observe::mirroring(ctx, &object, &world).await?;
     let reading = observe::reading(ctx, &object, &world).await;
     let plan = decide(&object.input(&world, &reading));
     let applied = apply::apply(ctx, &object, &plan).await?;

@@ -23,6 +23,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     context::{Context, Feeds},
     error::{Error, StartError},
+    gateways::Gateways,
     guard::failed,
     mentions::Place,
     owner::{Main, Name},
@@ -48,6 +49,8 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// Reconciles at the same time.
     pub concurrency: u16,
+    /// Gateways, as namespace and name, that copy requests whatever their class says or does not say.
+    pub mirroring_gateways: Vec<(String, String)>,
 }
 
 /// Longer than the server's watch timeout, so that only a dead connection runs into it.
@@ -67,7 +70,9 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         None => None,
     };
     let client = client().await?;
-    let (ctx, feeds) = Context::new(client.clone(), prometheus, settings.agent_image, Telemetry::default());
+    let gateways = Gateways::new(settings.mirroring_gateways);
+    let (ctx, feeds) =
+        Context::new(client.clone(), prometheus, settings.agent_image, gateways, Telemetry::default());
     let (ctx, Feeds { models, runs, versions, policies }) = (Arc::new(ctx), feeds);
     let namespace = settings.namespace.as_deref();
     probe::<ModelDeployment>(&client, namespace, "ModelDeployments").await?;

@@ -183,7 +183,7 @@ mod tests {
         };
         let plain = json!([{"name": "wine-a", "port": 80}, {"name": "wine-b", "port": 80, "weight": 0, "namespace": "ns"}]);
         let found = seen(&plain).unwrap();
-        assert_eq!(found.weights, Weights { a: 1, b: 0, testers: None });
+        assert_eq!(found.weights, Weights { a: 1, b: 0, testers: None, mirror: None });
         assert_eq!(found.place.unwrap().bare.as_deref(), Some("7"));
         assert!(!found.intact && found.journal.is_none());
         assert!(seen(&json!([{"name": "wine-a"}, {"name": "wine-b", "namespace": "other"}])).is_err());

@@ -38,7 +38,7 @@ pub fn measure(table: &mut Table) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let prometheus = Prometheus::new(&url).unwrap();
     let now = at(START + LASTS);
-    let half = [WeightRecord { weight: 50, at: at(START) }];
+    let half = [WeightRecord { weight: 50, mirror_percent: 0, at: at(START) }];
     let m =
         measure::comparison(&spec, "wine-b".into(), "wine-a".into(), at(START), now).weighed(&spec, &half);
     let look = || runtime.block_on(read_samples(&prometheus, "figures", &m, &HashMap::new(), now)).unwrap();

@@ -79,8 +79,10 @@ impl Change for ModelDeployment {
         self
     }
     fn steps(mut self, steps: &[(i32, i32)]) -> Self {
-        self.spec.rollout.steps =
-            steps.iter().map(|&(weight, hold_seconds)| Step { weight, hold_seconds, pause: false }).collect();
+        self.spec.rollout.steps = steps
+            .iter()
+            .map(|&(weight, hold_seconds)| Step { weight, hold_seconds, pause: false, mirror_percent: 0 })
+            .collect();
         self
     }
     fn without_gateway(mut self) -> Self {

@@ -7,17 +7,62 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::fixtures::GATEWAY;
+use crate::world::TEST_LABEL;
+
 /// `HTTPRoute`.
 pub fn http_route() -> ApiResource {
     let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
     ApiResource::from_gvk_with_plural(&kind, "httproutes")
+}
+
+fn gateways() -> ApiResource {
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
+    ApiResource::from_gvk_with_plural(&kind, "gateways")
+}
+
+/// `GatewayClass`.
+pub fn gateway_class() -> ApiResource {
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
+    ApiResource::from_gvk_with_plural(&kind, "gatewayclasses")
+}
+
+/// Makes the Gateway of a namespace and its class, which is named like the namespace, and has the class say what it can do.
+pub async fn say(client: &Client, namespace: &str, features: &[&str]) {
+    let classes: Api<DynamicObject> = Api::all_with(client.clone(), &gateway_class());
+    let here: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &gateways());
+    let params = PatchParams::apply("test-gateway").force();
+    let labels = json!({TEST_LABEL: "gateway"});
+    let class = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
+        "metadata": {"name": namespace, "labels": labels},
+        "spec": {"controllerName": "serin.dev/test-gateway"},
+    });
+    classes.patch(namespace, &params, &Patch::Apply(&class)).await.unwrap();
+    let named: Vec<Value> = features.iter().map(|name| json!({"name": name})).collect();
+    let status = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": namespace},
+        "status": {"supportedFeatures": named},
+    });
+    classes.patch_status(namespace, &params, &Patch::Apply(&status)).await.unwrap();
+    let gateway = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": GATEWAY},
+        "spec": {"gatewayClassName": namespace, "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+    });
+    here.patch(GATEWAY, &params, &Patch::Apply(&gateway)).await.unwrap();
+}
+
+/// Removes the class again, if there is one.
+pub async fn forget(client: &Client, namespace: &str) {
+    let classes: Api<DynamicObject> = Api::all_with(client.clone(), &gateway_class());
+    let _ = classes.delete(namespace, &DeleteParams::background()).await;
 }
 
 /// How it answers.

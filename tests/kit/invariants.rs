@@ -28,7 +28,7 @@ struct Replay {
     empty_since: BTreeMap<(String, String), Instant>,
     /// Since when it has had something.
     full_since: BTreeMap<(String, String), Instant>,
-    /// Since when a slot has had traffic by the route's word.
+    /// Since when a slot has had traffic by the route's word, copies included.
     weight_since: BTreeMap<(String, String), Instant>,
     broken: Vec<String>,
 }
@@ -55,7 +55,8 @@ impl Replay {
             let empty = available(&self.now, name, slot) == 0;
             keep_since(&mut self.empty_since, &key, empty, at);
             keep_since(&mut self.full_since, &key, !empty, at);
-            let weight = weights.get(slot).is_some_and(|weight| *weight > 0);
+            let copies = self.now.get("HTTPRoute", name).and_then(copies).is_some_and(|(to, _)| to == slot);
+            let weight = copies || weights.get(slot).is_some_and(|weight| *weight > 0);
             keep_since(&mut self.weight_since, &key, weight, at);
         }
     }
@@ -76,6 +77,13 @@ impl Replay {
             self.broken.push(format!("{told}: the weights add up to {sum}"));
         }
         let model = self.now.get("ModelDeployment", name);
+        if let Some((to, _)) = copies(after) {
+            let share = weights_now.get(&to).copied();
+            let candidate = model.is_some_and(|model| model["status"]["candidate"]["slot"] == to.as_str());
+            if share != Some(0) || !candidate {
+                self.broken.push(format!("{told}: copies for {to}, which is no shadow"));
+            }
+        }
         let serves = model.is_some_and(|model| !model["status"]["stable"].is_null());
         let asleep = model.is_some_and(|model| model["spec"]["replicas"] == 0);
         let weights_before = before.map(weights).unwrap_or_default();
@@ -136,6 +144,15 @@ fn keep_since(
 /// The ModelDeployment that an object says it belongs to.
 fn owner(object: &Value) -> Option<String> {
     object["metadata"]["labels"]["serin.dev/model-deployment"].as_str().map(ToOwned::to_owned)
+}
+
+/// Which slot gets copies of everybody's requests, from a route of ours, and of how many percent.
+pub fn copies(route: &Value) -> Option<(String, i64)> {
+    let rules = route["spec"]["rules"].as_array().into_iter().flatten();
+    let mut filters = rules.flat_map(|rule| rule["filters"].as_array().into_iter().flatten());
+    let mirror = &filters.find(|filter| filter["type"] == "RequestMirror")?["requestMirror"];
+    let (_, slot) = mirror["backendRef"]["name"].as_str()?.rsplit_once('-')?;
+    Some((slot.to_owned(), mirror["percent"].as_i64().unwrap_or(100)))
 }
 
 /// Percent by slot, from a route of ours; testers apart.

@@ -21,7 +21,7 @@ use serin_api::{ModelDeployment, ModelVersion, RetrainPolicy, TrainingRun};
 use crate::cluster::{Cluster, cluster, scratch};
 use crate::cost::Cost;
 use crate::fixtures::{NAME, image, wine};
-use crate::gateway::{Gateway, http_route};
+use crate::gateway::{self, Gateway, http_route};
 use crate::history::{History, Now};
 use crate::kubelet::Kubelet;
 use crate::operator::{Launch, Operator};
@@ -325,6 +325,16 @@ impl World {
         self.history.now().get("HTTPRoute", name).map(invariants::weights).unwrap_or_default()
     }
 
+    /// Who gets copies of requests, and of how many percent, as the route says now.
+    pub fn copies(&self, name: &str) -> Option<(String, i64)> {
+        invariants::copies(self.history.now().get("HTTPRoute", name)?)
+    }
+
+    /// Makes the Gateway of the routes with a class of its own that says it can do this, or says it anew.
+    pub async fn gateway_can(&self, features: &[&str]) {
+        gateway::say(&self.client, &self.namespace, features).await;
+    }
+
     /// The percentages of the slot that the present stable version did not begin in, one after the other, since there
     /// was a stable version: the steps of the canaries.
     pub fn steps(&self, name: &str) -> Vec<i64> {
@@ -407,6 +417,7 @@ impl Drop for World {
             // What cannot be removed now is swept later.
             let (namespaces, nodes) =
                 (Api::<Namespace>::all(client.clone()), Api::<Node>::all(client.clone()));
+            gateway::forget(&client, &namespace).await;
             let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
             let _ = tokio::join!(
                 namespaces.delete(&namespace, &gone),

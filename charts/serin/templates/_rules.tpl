@@ -37,6 +37,13 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch]
+{{- if not .Values.watchNamespace }}
+# For the strategy Shadow: whether a gateway copies requests. A GatewayClass is in no namespace: with a Role alone
+# `mirroringGateways` says it.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways, gatewayclasses]
+  verbs: [get]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -123,6 +123,23 @@ fn server(server: &Server) -> Result<(), String> {
     }
 }
 
+/// Copies of requests are a filter on a route, which a gateway needs and which only a route of ours gets.
+fn shadow(spec: &ModelDeploymentSpec) -> Result<(), String> {
+    let strategy = spec.rollout.strategy;
+    if let Some(shadow) = &spec.rollout.shadow {
+        if strategy != Strategy::Shadow {
+            return Err(format!("rollout.shadow is for the strategy Shadow, and this is {strategy:?}"));
+        }
+        range("rollout.shadow.mirrorPercent", shadow.mirror_percent, 1, 100)?;
+        range("rollout.shadow.holdSeconds", shadow.hold_seconds, 0, 86400)?;
+    }
+    if strategy == Strategy::Shadow && spec.traffic.gateway.is_none() {
+        let why = "Serin writes the filter that copies requests only into a route of its own";
+        return Err(format!("rollout.strategy Shadow needs traffic.gateway: {why}"));
+    }
+    Ok(())
+}
+
 fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
     let steps = &spec.rollout.steps;
     for (i, pair) in steps.windows(2).enumerate() {
@@ -147,10 +164,17 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
         }
         range("rollout.blueGreen.previewSeconds", blue_green.preview_seconds, 0, 86400)?;
     }
+    shadow(spec)?;
     range("rollout.rollbackWindow", spec.rollout.rollback_window, 0, 10)?;
     for step in steps {
         range("rollout.steps: weight", step.weight, 1, 100)?;
         range("rollout.steps: holdSeconds", step.hold_seconds, 0, 86400)?;
+        if step.mirror_percent != 0 {
+            return Err(
+                "rollout.steps: mirrorPercent is for the status; rollout.shadow.mirrorPercent is yours"
+                    .to_owned(),
+            );
+        }
     }
     let analysis = &spec.rollout.analysis;
     range("rollout.progressDeadlineSeconds", spec.rollout.progress_deadline_seconds, 10, 86400)?;

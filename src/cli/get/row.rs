@@ -22,6 +22,9 @@ pub struct Row {
     pub candidate: Option<String>,
     /// Percent of the traffic that the candidate has.
     pub weight: Option<i32>,
+    /// Percent of the requests that a shadow gets copies of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copies: Option<i32>,
     /// `2/4`.
     pub step: Option<String>,
     pub verdict: Option<Verdict>,
@@ -56,6 +59,7 @@ impl Row {
             stable: status.stable.as_ref().map(|s| clean(&s.version)),
             candidate: candidate.map(|c| clean(&c.version)),
             weight: candidate.map(|c| c.weight),
+            copies: candidate.map(|c| c.mirror_percent()).filter(|percent| *percent > 0),
             step: candidate.map(|c| clean(&c.step)),
             verdict: status.verdict,
             evidence: strongest.map(|e| Evidence {

@@ -54,7 +54,7 @@ fn cells(row: &Row, namespaces: bool, now: DateTime<Utc>) -> Vec<Cell> {
         plain(Some(&row.name)),
         plain(row.stable.as_ref()),
         plain(row.candidate.as_ref()),
-        plain(row.weight.map(weight).as_ref()),
+        plain(row.copies.map(copies).or(row.weight.map(weight)).as_ref()),
         plain(row.step.as_ref()),
         verdict.unwrap_or_else(|| plain(None)),
         evidence.unwrap_or_else(|| plain(None)),
@@ -71,6 +71,11 @@ fn cells(row: &Row, namespaces: bool, now: DateTime<Utc>) -> Vec<Cell> {
 fn weight(percent: i32) -> String {
     let full = facts::split(percent, WEIGHT);
     format!("{}{} {percent:>3} %", "█".repeat(full), "░".repeat(WEIGHT - full))
+}
+
+/// In the width of a weight, and without its bar: nobody gets the answers.
+fn copies(percent: i32) -> String {
+    format!("{:<WEIGHT$} {percent:>3} %", "copies")
 }
 
 /// The first line is the head. Colours after the padding, which they would count for.
@@ -149,6 +154,8 @@ mod tests {
              wine  v1      v2         ██░░░░░░  25 %  2/3   Undecided  errors 0.88 of 2.00  True   Analyzing  3h\n\
              wine  v1      -          -               -     Promoted   -                    True   Complete   3h\n"
         );
+        let shadow = render(&[Row::of(&fixtures::shadowed())], false, fixtures::now(), Paint::Plain);
+        assert!(shadow.contains("v2         copies    40 %  1/1   Pass"), "{shadow}");
         assert!(render(&rows, true, fixtures::now(), Paint::Plain).starts_with("NAMESPACE  NAME  "));
     }
 

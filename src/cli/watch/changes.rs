@@ -36,8 +36,12 @@ fn first(now: &ModelDeployment) -> Vec<Said> {
         Some(c) => Said::new(
             Tone::Plain,
             format!(
-                "{place}: {serves}; {} ({}) is tried: {:?}, step {} at {} %",
-                c.version, c.revision, c.phase, c.step, c.weight
+                "{place}: {serves}; {} ({}) is tried: {:?}, step {} at {}",
+                c.version,
+                c.revision,
+                c.phase,
+                c.step,
+                facts::share(c)
             ),
         ),
     }];
@@ -82,7 +86,7 @@ fn candidate(lines: &mut Vec<Said>, was: &ModelDeploymentStatus, is: &ModelDeplo
     let Some(c) = &is.candidate else { return };
     let version = &c.version;
     let Some(before) = was.candidate.as_ref().filter(|before| before.revision == c.revision) else {
-        let text = format!("{version} ({}) starts: step {} at {} %", c.revision, c.step, c.weight);
+        let text = format!("{version} ({}) starts: step {} at {}", c.revision, c.step, facts::share(c));
         return lines.push(Said::new(Tone::Plain, text));
     };
     if before.phase != c.phase {
@@ -91,11 +95,9 @@ fn candidate(lines: &mut Vec<Said>, was: &ModelDeploymentStatus, is: &ModelDeplo
         let tone = if c.phase == Phase::Retreating { Tone::Bad } else { Tone::Plain };
         lines.push(Said::new(tone, format!("{version}: {:?} -> {:?}{why}", before.phase, c.phase)));
     }
-    if (&before.step, before.weight) != (&c.step, c.weight) {
-        let text = format!(
-            "{version}: step {} -> {}, weight {} % -> {} %",
-            before.step, c.step, before.weight, c.weight
-        );
+    let (had, has) = (facts::share(before), facts::share(c));
+    if (&before.step, &had) != (&c.step, &has) {
+        let text = format!("{version}: step {} -> {}, weight {had} -> {has}", before.step, c.step);
         lines.push(Said::new(Tone::Plain, text));
     }
     if c.skipped_step.is_some() && before.skipped_step != c.skipped_step {
@@ -190,6 +192,16 @@ mod tests {
         assert_eq!(
             told(Some(&next), &fixtures::promoted()),
             ["resumed", "v2 was promoted", "Complete: v2 serves"]
+        );
+    }
+
+    #[test]
+    fn copies_are_no_weight() {
+        let mut starting = fixtures::shadowed();
+        starting.status.as_mut().unwrap().candidate.as_mut().unwrap().weights.clear();
+        assert_eq!(
+            told(Some(&starting), &fixtures::shadowed()),
+            ["v2: step 1/1 -> 1/1, weight 0 % -> copies of 40 %"]
         );
     }
 

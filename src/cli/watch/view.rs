@@ -181,6 +181,11 @@ fn short(digest: &str) -> String {
 }
 
 fn weight(status: &ModelDeploymentStatus, c: &Candidate) -> Weight {
+    if c.mirror_percent() > 0 {
+        let serves = status.stable.as_ref().map_or("", |stable| &stable.version);
+        let words = format!("{} to {}, all answers by {serves}", facts::share(c), c.version);
+        return Weight { percent: 0, words: clean(&words) };
+    }
     let rest = 100 - c.weight;
     let mut words = match &status.stable {
         Some(stable) => format!("{} % {}, {rest} % {}", c.weight, c.version, stable.version),
@@ -204,7 +209,11 @@ fn marks(status: &ModelDeploymentStatus, c: &Candidate) -> Vec<Mark> {
             std::cmp::Ordering::Equal => At::Here,
             std::cmp::Ordering::Greater => At::Ahead,
         };
-        let label = if step.weight == 0 { "preview".to_owned() } else { format!("{} %", step.weight) };
+        let label = match step {
+            Step { mirror_percent: copies @ 1.., .. } => format!("copies of {copies} %"),
+            Step { weight: 0, .. } => "preview".to_owned(),
+            Step { weight, .. } => format!("{weight} %"),
+        };
         Mark { at, label: if step.pause { format!("{label} ‖") } else { label } }
     };
     (1..).zip(steps(status)).map(mark).collect()
@@ -346,6 +355,15 @@ mod tests {
             "2.10 % errors, stable 0.44 % (4.8x); 1200 seen, 300 more to pass"
         );
         assert!(screen.troubles.is_empty());
+    }
+
+    #[test]
+    fn a_shadow_gets_copies_and_answers_nobody() {
+        let screen = screen(&fixtures::shadowed(), now());
+        assert_eq!(screen.how, "gateway front · Shadow");
+        let words = "copies of 40 % to v2, all answers by v1".to_owned();
+        assert_eq!(screen.weight.unwrap(), Weight { percent: 0, words });
+        assert_eq!(screen.steps[0], Mark { at: At::Here, label: "copies of 40 % ‖".to_owned() });
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serin_api::{
 };
 use serin_judge::State;
 
-use super::{Draft, channel, retreat, start, waiting};
+use super::{Draft, channel, retreat, shadow, start, waiting};
 use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
@@ -47,7 +47,11 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         return start::asleep(d, stable, c);
     }
     let steps = d.steps();
-    let previewed = step(&steps, c.step_index).is_some_and(|step| step.weight == 0);
+    let present = present(c, &steps);
+    if shadow::stop(d, stable, c, &present) {
+        return;
+    }
+    let previewed = step(&steps, c.step_index).is_some_and(|step| step.load() == 0);
     let assessed = if previewed { assess_preview(d, stable, c) } else { assess(d, stable, c) };
     let Some(mut allowed) = assessed else { return };
     let skipped = c.skipped_step == Some(c.step_index);
@@ -66,8 +70,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         return enter_step(d, stable, c, &steps, n);
     }
     // A weight that is not in force has proved nothing.
-    let weight = step(&steps, c.step_index).map_or(c.weight, |s| s.weight);
-    let ripe = held && d.in_force(d.step_weights(c, weight));
+    let ripe = held && d.in_force(d.step_weights(c, &present));
     match allowed {
         Allowed::Promote if last && ripe => promote(d, stable, c),
         Allowed::Promote | Allowed::Advance if ripe && !last => {
@@ -203,19 +206,30 @@ fn hold_over(d: &Draft<'_>, c: &Candidate, steps: &[Step]) -> bool {
     c.since.is_some_and(|since| d.now() - since >= Span::seconds(i64::from(hold)))
 }
 
+/// The step that it is at.
+pub(super) fn present(c: &Candidate, steps: &[Step]) -> Step {
+    let unknown =
+        Step { weight: c.weight, hold_seconds: 0, pause: false, mirror_percent: c.mirror_percent() };
+    step(steps, c.step_index).copied().unwrap_or(unknown)
+}
+
 fn step(steps: &[Step], index: i32) -> Option<&Step> {
     usize::try_from(index - 1).ok().and_then(|i| steps.get(i))
 }
 
 /// Stays at the present weight, re-asserting it if somebody changed it.
 fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allowed: &Allowed) {
-    let weight = step(steps, c.step_index).map_or(c.weight, |s| s.weight);
-    let next = step(steps, c.step_index + 1).map_or(100, |s| s.weight);
-    let low = ramp::pods_for(d.mode, weight, d.replicas);
+    let present = present(c, steps);
+    let next = step(steps, c.step_index + 1).map_or(100, Step::load);
+    let low = ramp::pods_for(d.mode, present.load(), d.replicas);
     let high = ramp::pods_for(d.mode, next, d.replicas).min(d.surplus(low)).max(low);
     d.ensure(&c.revision, &c.spec, c.slot, low, high);
-    d.assert_step(stable, c, weight);
+    d.assert_step(stable, c, &present);
     d.look_again_at_next_tick();
+    let waits = waits_for_a_person(c, steps);
+    if waits && present.mirror_percent > 0 && matches!(allowed, Allowed::Hold) {
+        shadow::tell_when_good(d, c);
+    }
     let (reason, why) = match d.status.verdict {
         _ if d.is_broken(stable) => {
             (Reason::StableUnavailable, "held: the stable version has no available pod to compare with")
@@ -230,35 +244,39 @@ fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allow
             (Reason::HorizonReached, "no verdict within the horizon; change the spec to decide")
         }
         _ if d.input.spec.rollout.paused => (Reason::Paused, "held by rollout.paused"),
-        _ if waits_for_a_person(c, steps) && hold_over(d, c, steps) => {
+        _ if waits && hold_over(d, c, steps) && present.mirror_percent > 0 => shadow::waiting(d),
+        _ if waits && hold_over(d, c, steps) => {
             (Reason::Paused, "waits for a person: go on with `kubectl serin skip`")
         }
         _ => (Reason::Analyzing, "gathering evidence"),
     };
-    let message = format!("{}: {}, {why}", c.version, place(d, c, &c.step, weight));
+    let message = format!("{}: {}, {why}", c.version, place(d, c, &c.step, &present));
     d.report(reason, message);
 }
 
 /// Goes to step `n` (from 1): pods first, then the weight, then the record of it.
 pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], n: i32) {
     let Some(next) = step(steps, n).copied() else { return };
-    let low = ramp::pods_for(d.mode, next.weight, d.replicas);
+    let low = ramp::pods_for(d.mode, next.load(), d.replicas);
     d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low));
     d.look_again_at_next_tick();
     let available = d.world().available(&c.revision);
     if available < low || available > d.surplus(low) {
         // Meanwhile the weight stays what it was.
         if let Some(present) = step(steps, c.step_index) {
-            d.assert_step(stable, c, present.weight);
+            d.assert_step(stable, c, present);
         }
         let (reason, why) = match waiting::words(d, &c.revision) {
             Some(words) => (words.reason, words.to_string()),
             None => (Reason::ScalingCandidate, "they start".to_owned()),
         };
-        return d.report(reason, format!("{}: adding pods for {} %: {why}", c.version, next.weight));
+        return d.report(reason, format!("{}: adding pods for {} %: {why}", c.version, next.load()));
+    }
+    if shadow::withhold(d, stable, c, &next) {
+        return;
     }
     let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(n) };
-    let weights = d.step_weights(c, next.weight);
+    let weights = d.step_weights(c, &next);
     if d.starves(stable, weights) || !d.weights(weights, journal) {
         return d.wait_for_gateway();
     }
@@ -277,32 +295,36 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
             candidate.analysis_from = Some(now);
             candidate.weights.clear();
         }
-        candidate.weights.push(WeightRecord { weight: next.weight, at: now });
+        let Step { weight, mirror_percent, .. } = next;
+        candidate.weights.push(WeightRecord { weight, mirror_percent, at: now });
         if let Some(evidence) = evidence {
             candidate.evidence = evidence;
         }
     }
     d.status.verdict = Some(verdict);
-    let message = format!("{}: {}, gathering evidence", c.version, place(d, c, &label, next.weight));
+    let message = format!("{}: {}, gathering evidence", c.version, place(d, c, &label, &next));
     d.note(false, Reason::Analyzing, format!("Step{n}"), message.clone());
     d.report(Reason::Analyzing, message);
 }
 
 /// Where it stands, in words.
-fn place(d: &Draft<'_>, c: &Candidate, label: &str, weight: i32) -> String {
-    match (weight, d.mode) {
+fn place(d: &Draft<'_>, c: &Candidate, label: &str, step: &Step) -> String {
+    match (step.weight, d.mode) {
+        _ if step.mirror_percent > 0 => {
+            format!("a shadow, gets copies of {} % of the requests and answers none", step.mirror_percent)
+        }
         (0, TrafficMode::Gateway) => {
             format!("previewed at the Service {}-{}", d.input.name, c.slot.as_str())
         }
         (0, TrafficMode::ReplicaRatio) => "all its pods wait for the switch".to_owned(),
-        _ => format!("step {label} at {weight} % of the traffic"),
+        (weight, _) => format!("step {label} at {weight} % of the traffic"),
     }
 }
 
 /// The last available pod of the candidate is gone without a crash (a drained node, an eviction): its weight goes
 /// back, and it starts over when it is available again.
 fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let low = ramp::pods_for(d.mode, c.weight, d.replicas);
+    let low = ramp::pods_for(d.mode, present(c, &d.steps()).load(), d.replicas);
     d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low));
     let message = format!("{} lost its last available pod; {} serves", c.version, stable.version);
     if !d.all_to(stable) {

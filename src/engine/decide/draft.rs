@@ -10,7 +10,7 @@ use serin_api::{
 
 use super::{Input, channel, hand, waiting};
 use crate::{
-    plan::{Entry, Journal, Note, Plan, Weights, Write},
+    plan::{Entry, Journal, Mirror, Note, Plan, Weights, Write},
     report,
     revision::Revision,
     world::{ObservedBudget, ObservedDeployment, World},
@@ -284,17 +284,21 @@ impl<'a> Draft<'a> {
         !self.starves(stable, Weights::to(stable.slot, 100)) && self.all_back_to(stable)
     }
 
-    /// The weight of a step, and with it the testers.
-    pub(super) fn step_weights(&self, c: &Candidate, weight: i32) -> Weights {
+    /// The weight of a step, and with it the testers and the copies.
+    pub(super) fn step_weights(&self, c: &Candidate, step: &Step) -> Weights {
         let testers = self.input.spec.traffic.gateway.as_ref().and_then(|gateway| gateway.testers.as_ref());
-        Weights { testers: testers.map(|_| c.slot), ..Weights::to(c.slot, weight) }
+        let percent = step.mirror_percent;
+        let mirror = (percent > 0).then_some(Mirror { to: c.slot, percent });
+        Weights { testers: testers.map(|_| c.slot), mirror, ..Weights::to(c.slot, step.weight) }
     }
 
     /// The weight of a step, as it should be already; not if it would go to nothing.
-    pub(super) fn assert_step(&mut self, stable: &Stable, c: &Candidate, weight: i32) {
-        let weights = self.step_weights(c, weight);
+    pub(super) fn assert_step(&mut self, stable: &Stable, c: &Candidate, step: &Step) {
+        let weights = self.step_weights(c, step);
         let more = self.world().traffic.as_ref().is_none_or(|t| {
-            t.weights.of(c.slot) < weight || !t.weights.reaches(c.slot) && weights.reaches(c.slot)
+            let copies = weights.mirror.is_some() && t.weights.mirror != weights.mirror;
+            let first = !t.weights.reaches(c.slot) && weights.reaches(c.slot);
+            t.weights.of(c.slot) < step.weight || first || copies
         });
         let to_nothing = more && self.world().available(&c.revision) == 0;
         if !to_nothing && !self.starves(stable, weights) {
@@ -436,8 +440,8 @@ impl<'a> Draft<'a> {
             candidate.since = None;
             candidate.analysis_from = None;
             // Kept until it has traffic again: if it never does, this was its trial.
-            if candidate.weights.last().is_some_and(|last| last.weight > 0) {
-                candidate.weights.push(WeightRecord { weight: 0, at: now });
+            if candidate.weights.last().is_some_and(WeightRecord::has_requests) {
+                candidate.weights.push(WeightRecord { weight: 0, mirror_percent: 0, at: now });
             }
             candidate.skipped_step = None;
             waiting::begin_anew(candidate, now);

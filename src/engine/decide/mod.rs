@@ -3,6 +3,7 @@
 //! - `steady`: nothing to try; keep the stable version as it should be
 //! - `start`: a candidate appears and becomes available, without traffic
 //! - `canary`: it has traffic and is judged; steps, promotion
+//! - `shadow`: it gets copies of requests instead, if the gateway can make them
 //! - `recreate`: it comes in the place of the stable version's pods
 //! - `waiting`: what keeps its pods from starting, and how long that is borne
 //! - `user_route`: a route that belongs to the user
@@ -21,6 +22,7 @@ mod edited;
 mod hand;
 mod recreate;
 mod retreat;
+mod shadow;
 mod start;
 mod steady;
 mod target;
@@ -36,6 +38,7 @@ use serin_api::{
 };
 
 pub use hand::Orders;
+pub use shadow::mirrored;
 pub use user_route::farewell;
 pub use waiting::{Deadline, Limit, deadline};
 
@@ -88,7 +91,7 @@ pub fn mode(spec: &ModelDeploymentSpec) -> TrafficMode {
 /// Whether a candidate's first traffic depends on what is measured: not that of a preview.
 fn compares(input: &Input<'_>) -> bool {
     let first = input.status.resolved.as_ref().and_then(|r| r.steps.first());
-    first.is_none_or(|step| step.weight > 0)
+    first.is_none_or(|step| step.load() > 0)
 }
 
 /// What has to be measured before [`decide`] can be asked, if anything.

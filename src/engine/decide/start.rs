@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use chrono::Duration as Span;
-use serin_api::{Candidate, Outcome, Phase, Reason, Resolved, Slot, Stable, TakesOver, Verdict};
+use serin_api::{
+    Candidate, Outcome, Phase, Reason, Resolved, Slot, Stable, Step, TakesOver, Verdict, WeightRecord,
+};
 
 use super::{
-    Draft, canary, recreate, retreat,
+    Draft, canary, recreate, retreat, shadow,
     waiting::{self, Delay},
 };
 use crate::{
@@ -20,6 +22,9 @@ use crate::{
 
 /// Starts trying `target`.
 pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
+    if shadow::refuse(d, target) {
+        return;
+    }
     let Some(slot) = free_slot(d, target) else {
         if let Some(stable) = d.status.stable.clone() {
             d.all_to(&stable);
@@ -33,9 +38,8 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
     }
     let rollout = &d.input.spec.rollout;
     let steps = match &d.status.stable {
-        // Nothing serves: there is nothing to compare with, and nothing to lose. No step at all says so, also when the
-        // stable version is asked for pods before this one has any.
-        Some(s) if d.replicas == 0 || d.world().available(&s.revision) == 0 => Some(Vec::new()),
+        // No step at all says so, also when the stable version is asked for pods before this one has any.
+        Some(s) if nothing_to_compare(d, s) => Some(Vec::new()),
         _ => ramp::planned(rollout),
     };
     let candidate = Candidate {
@@ -72,6 +76,11 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         Some(stable) => go_on(d, &stable, &candidate),
         None => first(d, &candidate),
     }
+}
+
+/// Nothing serves: there is nothing to compare with, and nothing to lose.
+pub(super) fn nothing_to_compare(d: &Draft<'_>, stable: &Stable) -> bool {
+    d.replicas == 0 || d.world().available(&stable.revision) == 0
 }
 
 /// The next one has to wait until the one before it has gone.
@@ -147,7 +156,8 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         // It came back meanwhile: now there is something to compare with.
         d.status.resolved = ramp::planned(&d.input.spec.rollout).map(|steps| Resolved { steps });
     }
-    let first_weight = d.steps().first().map_or(ramp::FIRST_RUNG_UNKNOWN, |s| s.weight);
+    shadow::instead(d);
+    let first_weight = d.steps().first().map_or(ramp::FIRST_RUNG_UNKNOWN, Step::load);
     let low = match c.takes_over {
         Some(_) => d.replicas,
         None => ramp::pods_for(d.mode, first_weight, d.replicas),
@@ -170,8 +180,11 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// What crashes before it had any traffic never gets any. `true`: it crashed.
 pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bool {
     let Some(Crashed { restarts, message }) = d.crash_loop(&c.revision) else { return false };
-    let traffic =
-        if c.weights.iter().any(|w| w.weight > 0) { "lost its traffic" } else { "never had traffic" };
+    let traffic = if c.weights.iter().any(WeightRecord::has_requests) {
+        "lost its traffic"
+    } else {
+        "never had traffic"
+    };
     let message = format!("its container crashed {restarts} times and {traffic}: {message}");
     reject(d, stable, c, Reason::CrashLoop, message);
     true
@@ -179,7 +192,7 @@ pub(super) fn if_crashing(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> 
 
 /// Whether this revision is among the last that served, as far back as `rollout.rollbackWindow` says, and was not
 /// refused since.
-fn served_before(d: &Draft<'_>, revision: &str) -> bool {
+pub(super) fn served_before(d: &Draft<'_>, revision: &str) -> bool {
     let window = usize::try_from(d.input.spec.rollout.rollback_window).unwrap_or(0);
     let stable = d.status.stable.as_ref().map(|s| s.revision.as_str());
     let (mut served, mut refused) = (Vec::new(), Vec::new());
@@ -280,7 +293,7 @@ pub(super) fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 
 /// Available: the first step may begin, if the metrics can be read at all. A canary that nobody watches is only harm.
 fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    if d.steps().first().is_some_and(|first| first.weight == 0) {
+    if d.steps().first().is_some_and(|first| first.load() == 0) {
         return preview(d, stable, c);
     }
     let journaled = d.world().traffic.as_ref().filter(|t| {

@@ -90,12 +90,13 @@ fn both(page: &mut String, e: &Explanation, metric: &str, unit: &str) {
 
 fn weights(page: &mut String, e: &Explanation) {
     let mut points = vec![(0.0, 0.0)];
-    points.extend(e.trial.weights.iter().map(|w| (since(e, w.at), f64::from(w.weight))));
+    points.extend(e.trial.weights.iter().map(|w| (since(e, w.at), f64::from(w.load()))));
     points.push((length(e), points.last().map_or(0.0, |p| p.1)));
     let drawn = chart("weight over time", length(e), None, &[Line { class: "weight", points, steps: true }]);
+    let what = if e.is_shadow() { "percent of the requests, as copies" } else { "percent" };
     let _ = write!(
         page,
-        "<h2>Traffic</h2><figure>{drawn}<figcaption>percent to the candidate; minutes since its first request</figcaption></figure>"
+        "<h2>Traffic</h2><figure>{drawn}<figcaption>{what} to the candidate; minutes since its first request</figcaption></figure>"
     );
 }
 

@@ -158,6 +158,13 @@ pub struct Explanation {
     pub curve: Vec<measure::Point>,
 }
 
+impl Explanation {
+    /// Whether it was tried on copies of requests.
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.trial.weights.iter().any(|w| w.mirror_percent > 0)
+    }
+}
+
 /// Judges a trial again. `samples` are those of [`Trial::measurement`].
 pub fn explain(
     name: &str,

@@ -57,7 +57,8 @@ fn over_time(e: &Explanation, paint: Paint) -> String {
     let stride = e.curve.len().div_ceil(LINES).max(1);
     let decided = e.curve.iter().position(|p| p.verdict == Verdict::Fail);
     let shown = (0..e.curve.len()).filter(|i| i % stride == 0 || *i == last || Some(*i) == decided);
-    let head = format!("{:<8}  {:>6}  {:>8}  EVIDENCE AGAINST IT", "TIME", "WEIGHT", "LOG10 E");
+    let share = if e.is_shadow() { "COPIES" } else { "WEIGHT" };
+    let head = format!("{:<8}  {share:>6}  {:>8}  EVIDENCE AGAINST IT", "TIME", "LOG10 E");
     let mut out = format!("{}\n", paint.faint(&head));
     for i in shown {
         let Some(point) = e.curve.get(i) else { continue };
@@ -77,9 +78,9 @@ fn over_time(e: &Explanation, paint: Paint) -> String {
     out
 }
 
-/// The weight in force at a moment; 0 before the first.
+/// The percentage of requests or copies at a moment; 0 before the first.
 fn weight_at(weights: &[WeightRecord], at: DateTime<Utc>) -> i32 {
-    weights.iter().rev().find(|w| w.at <= at).map_or(0, |w| w.weight)
+    weights.iter().rev().find(|w| w.at <= at).map_or(0, WeightRecord::load)
 }
 
 fn bar(value: f64, full: f64) -> String {

@@ -1,6 +1,6 @@
 //! What a judgement means, in sentences.
 
-use serin_api::{Analysis, Outcome, Reason, Verdict};
+use serin_api::{Analysis, Outcome, Reason, Verdict, WeightRecord};
 
 use super::Explanation;
 use crate::measure::Judgement;
@@ -25,33 +25,38 @@ pub(super) fn because(e: &Explanation, analysis: &Analysis, found: &Judgement) -
 
 fn happened(e: &Explanation) -> String {
     let version = &e.trial.version;
-    let last = e.trial.weights.last().map_or(0, |w| w.weight);
+    let last = e.trial.weights.last();
+    let copies = last.map_or(0, |w| w.mirror_percent);
+    let share = match last.map_or(0, |w| w.weight) {
+        _ if copies > 0 => format!("copies of {copies} % of the requests"),
+        weight => format!("{weight} % of the traffic"),
+    };
+    let at = if copies > 0 { "with" } else { "at" };
     match (e.trial.outcome, &e.trial.recorded) {
         // What the metrics said then follows below.
         (Some(Outcome::RolledBack), Some(why)) if why.reason == Reason::AnalysisFailed.as_str() => {
-            format!("{version} was sent back at {last} % of the traffic, on its metrics.")
+            format!("{version} was sent back {at} {share}, on its metrics.")
         }
         (Some(Outcome::RolledBack), Some(why)) => {
-            format!("{version} was sent back at {last} % of the traffic ({}): {}.", why.reason, why.message)
+            format!("{version} was sent back {at} {share} ({}): {}.", why.reason, why.message)
         }
         (Some(Outcome::RolledBack), None) => {
-            format!(
-                "{version} was sent back at {last} % of the traffic; the reason is no longer in the status."
-            )
+            format!("{version} was sent back {at} {share}; the reason is no longer in the status.")
         }
         (Some(Outcome::Promoted), _) if previewed(e) => {
             format!("{version} took over all traffic after its preview.")
         }
-        (Some(Outcome::Promoted), _) => format!("{version} took over after {last} % of the traffic."),
+        (Some(Outcome::Promoted), _) => format!("{version} took over after {share}."),
         (Some(Outcome::Superseded), _) => {
-            format!("{version} had {last} % of the traffic when another spec came.")
+            format!("{version} had {share} when another spec came.")
         }
         (Some(Outcome::Deployed), _) => {
             format!("{version} took over without a verdict: nothing else was available.")
         }
         (None, Some(why)) => format!("{version} is being sent back ({}): {}.", why.reason, why.message),
         (None, None) if previewed(e) => format!("{version} is previewed, without public traffic."),
-        (None, None) => format!("{version} has {last} % of the traffic and is being judged."),
+        (None, None) if copies > 0 => format!("{version} is a shadow: it gets {share} and is being judged."),
+        (None, None) => format!("{version} has {share} and is being judged."),
     }
 }
 
@@ -65,9 +70,9 @@ fn says(e: &Explanation, summary: &str) -> String {
     if summary.is_empty() { format!("{what}.") } else { format!("{what}: {summary}.") }
 }
 
-/// Whether it never had any of the public traffic during its trial.
+/// Whether it never had any of the public traffic during its trial, nor copies of it.
 fn previewed(e: &Explanation) -> bool {
-    e.trial.weights.iter().all(|w| w.weight == 0)
+    !e.trial.weights.iter().any(WeightRecord::has_requests)
 }
 
 /// An e-value of e appears in fewer than one of e trials in which nothing is wrong, whenever one looks (Ville).

@@ -4,7 +4,18 @@ use serde_json::{Map, Value, json};
 use serin_api::{GatewayTraffic, SessionPersistence, Slot, labels};
 
 use super::{Owner, service::PORT};
-use crate::plan::{Journal, Weights};
+use crate::plan::{Journal, Mirror, Weights};
+
+/// Copies of requests to a slot; the gateway drops the answers. All of them is what the filter does by itself, and more
+/// gateways can do that than a part.
+fn copies(owner: &Owner<'_>, mirror: Mirror) -> Value {
+    let name = owner.slot_service_name(mirror.to);
+    let mut filter = json!({"backendRef": {"group": "", "kind": "Service", "name": name, "port": PORT}});
+    if mirror.percent < 100 {
+        filter["percent"] = json!(mirror.percent);
+    }
+    json!({"type": "RequestMirror", "requestMirror": filter})
+}
 
 /// What can be written of it: a cluster whose HTTPRoute has no `sessionPersistence` drops it from a new route and refuses a
 /// change of an old one.
@@ -63,10 +74,14 @@ pub fn route(
         })
         .collect();
     let path = json!({"path": {"type": "PathPrefix", "value": "/"}});
-    let mut rules = vec![json!({"matches": [path], "backendRefs": backends})];
-    if let Some(session) = session(gateway, weights, journal) {
-        rules[0]["sessionPersistence"] = session;
+    let mut everybody = json!({"matches": [path], "backendRefs": backends});
+    if let Some(mirror) = weights.mirror {
+        everybody["filters"] = json!([copies(owner, mirror)]);
     }
+    if let Some(session) = session(gateway, weights, journal) {
+        everybody["sessionPersistence"] = session;
+    }
+    let mut rules = vec![everybody];
     if let (Some(testers), Some(slot)) = (&gateway.testers, weights.testers) {
         // The more headers a rule matches, the sooner it is taken; the order in the list says nothing.
         let mut header = path;

@@ -64,8 +64,12 @@ pub fn find(wanted: &HttpRouteRef, name: &str, rules: &[Rule]) -> Result<(Place,
         match (places(rule, service_a).as_slice(), places(rule, service_b).as_slice()) {
             ([], []) => {}
             ([a], [b]) => {
-                let weights =
-                    Weights { a: rule.backends[*a].weight, b: rule.backends[*b].weight, testers: None };
+                let weights = Weights {
+                    a: rule.backends[*a].weight,
+                    b: rule.backends[*b].weight,
+                    testers: None,
+                    mirror: None,
+                };
                 found.push((Place { rule: i, a: *a, b: *b, bare: None }, weights));
             }
             ([], _) | (_, []) => {

@@ -105,6 +105,26 @@ fn a_preview_needs_nothing_in_its_favour() {
 }
 
 #[test]
+fn a_shadow_is_told_by_its_copies() {
+    let told = |outcome: &str, canary| {
+        let mut deployment = deployment((outcome == "RolledBack").then_some("AnalysisFailed"), outcome);
+        deployment.spec.traffic =
+            serde_json::from_value(json!({"gateway": {"parentRefs": [{"name": "gw"}]}})).unwrap();
+        let trial = deployment.status.as_mut().unwrap().history[0].trial.as_mut().unwrap();
+        trial.weights.truncate(1);
+        (trial.weights[0].weight, trial.weights[0].mirror_percent) = (0, 100);
+        explained(&deployment, canary)
+    };
+    let bad = told("RolledBack", 0.2);
+    assert_eq!(bad.because[0], "v2 was sent back with copies of 100 % of the requests, on its metrics.");
+    assert!(!bad.because.iter().any(|s| s.contains("not what the weights say")), "{:?}", bad.because);
+    let drawn = text::render(&bad, Paint::Plain);
+    assert!(drawn.contains("COPIES") && drawn.contains(" 100 % "), "{drawn}");
+    assert!(html::render(&bad).contains("percent of the requests, as copies to the candidate"));
+    assert_eq!(told("Promoted", 0.01).because[0], "v2 took over after copies of 100 % of the requests.");
+}
+
+#[test]
 fn a_trial_that_is_not_there_is_named() {
     let status = deployment(None, "Promoted").status.unwrap();
     let error = Trial::find(&status, Some("r1-gone"), start() + Duration::hours(1)).unwrap_err();

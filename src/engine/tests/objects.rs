@@ -7,7 +7,7 @@ use serin_api::{ModelDeploymentSpec, Slot};
 use serin_engine::{
     Revision, Weights,
     objects::{self, Owner},
-    plan::{Entry, Journal},
+    plan::{Entry, Journal, Mirror},
     revision,
 };
 
@@ -206,6 +206,33 @@ fn the_route_always_names_both_slots() {
     assert_eq!(r["metadata"]["uid"], "route-uid");
     assert_eq!(r["metadata"]["annotations"]["serin.dev/journal"], "r1-x/2");
     assert_eq!(Journal::parse("r1-x/2"), Some(journal));
+}
+
+#[test]
+fn copies_are_a_filter_of_the_rule_for_everybody() {
+    let testers = json!({"header": "X-Tester", "value": "yes"});
+    let gateway = json!({"parentRefs": [{"name": "gw"}], "testers": testers});
+    let spec = spec("https://m.example/x", &json!({"traffic": {"gateway": gateway}}));
+    let gateway = spec.traffic.gateway.clone().unwrap();
+    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(1) };
+    let rules = |percent, testers| {
+        let mirror = Some(Mirror { to: Slot::B, percent });
+        let weights = Weights { mirror, testers, ..Weights::to(Slot::B, 0) };
+        objects::route(&owner(&spec), &gateway, weights, &journal, None)["spec"]["rules"].clone()
+    };
+    let part = rules(25, Some(Slot::B));
+    let to = json!({"group": "", "kind": "Service", "name": "wine-b", "port": 80});
+    let mirror = json!({"backendRef": to, "percent": 25});
+    assert_eq!(part[0]["filters"], json!([{"type": "RequestMirror", "requestMirror": mirror}]));
+    assert_eq!(part[0]["backendRefs"][1]["weight"], 0);
+    assert_eq!(part[1]["filters"], Value::Null, "testers have it for themselves");
+    // All of them: without a percentage, which fewer gateways know.
+    let all = rules(100, None);
+    assert_eq!(all[0]["filters"][0]["requestMirror"], json!({"backendRef": to}));
+    assert!(
+        Weights { mirror: Some(Mirror { to: Slot::B, percent: 1 }), ..Weights::to(Slot::A, 100) }
+            .reaches(Slot::B)
+    );
 }
 
 #[test]

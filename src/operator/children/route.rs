@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serin_api::{GatewayTraffic, Slot};
-use serin_engine::{Journal, Weights, objects};
+use serin_engine::{Journal, Mirror, Weights, objects};
 
 use super::{Child, Ident, journal};
 use crate::owner::OwnerKind;
@@ -39,10 +39,27 @@ pub struct RouteRule {
     #[serde(default)]
     pub matches: Vec<RouteMatch>,
     #[serde(default)]
+    pub filters: Vec<RouteFilter>,
+    #[serde(default)]
     pub backend_refs: Vec<RouteBackend>,
     /// As it is: it is only compared.
     #[serde(default)]
     pub session_persistence: Option<Value>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteFilter {
+    #[serde(default)]
+    pub request_mirror: Option<RouteMirror>,
+}
+#[derive(Serialize, Deserialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteMirror {
+    pub backend_ref: RouteBackend,
+    #[serde(default)]
+    pub percent: Option<i32>,
+    #[serde(default)]
+    pub fraction: Option<Value>,
 }
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct RouteMatch {
@@ -147,12 +164,31 @@ impl Child for HttpRoute {
 /// What the rule for everybody says; `None` if it is not as we make it.
 fn weights(name: &str, rule: &RouteRule) -> Option<Weights> {
     let everybody = rule.matches.iter().all(|m| m.headers.is_empty());
+    let mirror = mirror(name, rule)?;
     match rule.backend_refs.as_slice() {
         [a, b] if everybody && a.name == format!("{name}-a") && b.name == format!("{name}-b") => {
-            Some(Weights { a: a.weight, b: b.weight, testers: None })
+            Some(Weights { a: a.weight, b: b.weight, testers: None, mirror })
         }
         _ => None,
     }
+}
+
+/// Who gets copies of a rule's requests; `None` if that is not as we make it. Other filters are not looked at.
+fn mirror(name: &str, rule: &RouteRule) -> Option<Option<Mirror>> {
+    let mirrors: Vec<&RouteMirror> = rule.filters.iter().filter_map(|f| f.request_mirror.as_ref()).collect();
+    match mirrors.as_slice() {
+        [] => Some(None),
+        [RouteMirror { backend_ref, percent, fraction: None }] => {
+            let to = slot_of(name, &backend_ref.name)?;
+            Some(Some(Mirror { to, percent: percent.unwrap_or(100) }))
+        }
+        _ => None,
+    }
+}
+
+/// The slot whose Service this is.
+fn slot_of(name: &str, service: &str) -> Option<Slot> {
+    [Slot::A, Slot::B].into_iter().find(|slot| service == format!("{name}-{}", slot.as_str()))
 }
 
 /// Where the testers' rule leads, and what makes a tester; `None` if it is not as we make it.
@@ -161,8 +197,9 @@ fn testers(name: &str, rule: &RouteRule) -> Option<(Slot, RouteHeader)> {
         return None;
     };
     let [header] = headers.as_slice() else { return None };
-    let slot = [Slot::A, Slot::B].into_iter().find(|slot| to.name == format!("{name}-{}", slot.as_str()))?;
-    (to.weight > 0).then(|| (slot, header.clone()))
+    let slot = slot_of(name, &to.name)?;
+    let copied = mirror(name, rule) != Some(None);
+    (to.weight > 0 && !copied).then(|| (slot, header.clone()))
 }
 
 /// Confirmed: every parent we name says Accepted and ResolvedRefs for this very generation. Refused: one of them says
@@ -272,7 +309,7 @@ mod tests {
             json!({"matches": [{"headers": [{"type": "Exact", "name": header, "value": "yes"}]}],
                 "backendRefs": [{"name": to, "weight": 1}]})
         };
-        let weights = Weights { a: 90, b: 10, testers: None };
+        let weights = Weights { a: 90, b: 10, testers: None, mirror: None };
         assert_eq!(ruled(&json!([all])).weights, Some(weights));
         let tested = ruled(&json!([all, few("X-Tester", "wine-b")]));
         assert_eq!(tested.weights, Some(Weights { testers: Some(Slot::B), ..weights }));
@@ -300,6 +337,29 @@ mod tests {
         assert_eq!(ruled(&json!([all, few("X-Tester", "stranger")])).weights, None);
         assert_eq!(ruled(&json!([few("X-Tester", "wine-b"), all])).weights, None);
         assert_eq!(ruled(&json!([all, few("X-Tester", "wine-b"), all])).weights, None);
+    }
+
+    #[test]
+    fn copies_are_read_as_they_were_written() {
+        let copied = |filters: &serde_json::Value| {
+            ruled(&json!([{"filters": filters, "backendRefs": [{"name": "wine-a", "weight": 100}, {"name": "wine-b", "weight": 0}]}]))
+                .weights
+        };
+        let to = |name: &str, more: &serde_json::Value| {
+            let mut filter = json!({"backendRef": {"name": name, "port": 80}});
+            filter.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"type": "RequestMirror", "requestMirror": filter})
+        };
+        let header = json!({"type": "RequestHeaderModifier", "requestHeaderModifier": {}});
+        let mirror = |percent| Some(Some(Mirror { to: Slot::B, percent }));
+        let found = |filters: &serde_json::Value| copied(filters).map(|weights| weights.mirror);
+        assert_eq!(found(&json!([to("wine-b", &json!({}))])), mirror(100));
+        assert_eq!(found(&json!([to("wine-b", &json!({"percent": 25})), header])), mirror(25));
+        assert_eq!(found(&json!([header])), Some(None));
+        // Whatever is not ours is drift.
+        assert_eq!(found(&json!([to("stranger", &json!({}))])), None);
+        assert_eq!(found(&json!([to("wine-b", &json!({"fraction": {"numerator": 1}}))])), None);
+        assert_eq!(found(&json!([to("wine-b", &json!({})), to("wine-a", &json!({}))])), None);
     }
 
     #[test]

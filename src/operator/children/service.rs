@@ -45,7 +45,7 @@ impl Child for SlimService {
         let weights =
             self.metadata.annotations.as_ref().and_then(|a| a.get(objects::WEIGHTS)).and_then(|t| {
                 let (a, b) = t.split_once('/')?;
-                Some(Weights { a: a.parse().ok()?, b: b.parse().ok()?, testers: None })
+                Some(Weights { a: a.parse().ok()?, b: b.parse().ok()?, testers: None, mirror: None })
             });
         ServiceView {
             ident,

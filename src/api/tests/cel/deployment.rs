@@ -34,6 +34,8 @@ fn steps(weights: &[i32]) -> Value {
 #[case::a_step_for_a_person("/spec/rollout/steps", json!([{ "weight": 5, "pause": true }]))]
 #[case::all_at_once("/spec/rollout", json!({ "strategy": "BlueGreen" }))]
 #[case::all_at_once_by_hand("/spec/rollout", json!({ "strategy": "BlueGreen", "blueGreen": { "autoPromote": false } }))]
+#[case::shadow("/spec/rollout", json!({ "strategy": "Shadow" }))]
+#[case::shadow_of_a_part("/spec/rollout", json!({ "strategy": "Shadow", "shadow": { "mirrorPercent": 5, "promotion": "OnEvidence" } }))]
 #[case::one_after_the_other("/spec/rollout", json!({ "strategy": "Recreate" }))]
 #[case::ratio_just_above("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(151))]
 #[case::only_max("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "max": "1" }))]
@@ -81,6 +83,9 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
 #[case::steps_all_at_once("/spec/rollout", json!({ "strategy": "BlueGreen", "steps": [{ "weight": 5 }] }), "steps are for the strategy Canary")]
 #[case::steps_in_place("/spec/rollout", json!({ "strategy": "Recreate", "steps": [{ "weight": 5 }] }), "steps are for the strategy Canary")]
 #[case::preview_of_a_canary("/spec/rollout", json!({ "blueGreen": { "previewSeconds": 60 } }), "blueGreen is for the strategy BlueGreen")]
+#[case::steps_of_a_shadow("/spec/rollout", json!({ "strategy": "Shadow", "steps": [{ "weight": 5 }] }), "steps are for the strategy Canary")]
+#[case::shadow_of_a_canary("/spec/rollout", json!({ "shadow": { "mirrorPercent": 5 } }), "shadow is for the strategy Shadow")]
+#[case::step_with_copies("/spec/rollout", json!({ "steps": [{ "weight": 5, "mirrorPercent": 5 }] }), "mirrorPercent of a step is for the status")]
 #[case::ratio_equal("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(150), "above maxRatioPercent")]
 #[case::neither_bound("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" } }), "max or min")]
 #[case::no_kind("/spec/rollout/analysis/metrics/1", json!({ "name": "memory" }), "exactly one of errorRatio, latency")]
@@ -112,6 +117,20 @@ fn both_kinds_of_a_metric_are_one_too_many() {
 }
 
 #[test]
+fn copies_need_a_route_of_ours() {
+    let shadow = |traffic: Value| {
+        let mut object = support::with("/spec/rollout", Some(json!({ "strategy": "Shadow" })));
+        object["spec"]["traffic"] = traffic;
+        broken(&object)
+    };
+    assert_eq!(shadow(json!({ "gateway": { "parentRefs": [{ "name": "front" }] } })), Vec::<String>::new());
+    for traffic in [json!({}), json!({ "httpRoute": { "name": "shop" } })] {
+        let broken = shadow(traffic);
+        assert!(broken.iter().any(|m| m.contains("Shadow needs traffic.gateway")), "{broken:?}");
+    }
+}
+
+#[test]
 fn a_word_for_people_belongs_to_an_artifact() {
     let model = |version: Option<&str>| json!({ "versionRef": "wine-5f3a9c21d0", "version": version });
     assert_eq!(
@@ -125,7 +144,7 @@ fn a_word_for_people_belongs_to_an_artifact() {
 #[test]
 fn every_rule_of_the_crd_is_tried_here() {
     let rules = support::rules(&support::schema("ModelDeployment"));
-    assert_eq!(rules.len(), 29, "a rule was added or removed: add its cases above: {rules:#?}");
+    assert_eq!(rules.len(), 32, "a rule was added or removed: add its cases above: {rules:#?}");
 }
 
 #[test]

@@ -39,10 +39,29 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
 #[case(json!({ "strategy": "Recreate", "blueGreen": {} }), "rollout.blueGreen is for the strategy BlueGreen")]
 #[case(json!({ "strategy": "BlueGreen", "blueGreen": { "previewSeconds": -1 } }), "rollout.blueGreen.previewSeconds")]
 #[case(json!({ "rollbackWindow": 11 }), "rollout.rollbackWindow")]
+#[case(json!({ "strategy": "Shadow", "steps": [{ "weight": 5 }] }), "or the strategy Shadow")]
+#[case(json!({ "strategy": "Shadow", "blueGreen": {} }), "rollout.blueGreen is for the strategy BlueGreen")]
+#[case(json!({ "strategy": "BlueGreen", "shadow": {} }), "rollout.shadow is for the strategy Shadow")]
+#[case(json!({ "strategy": "Shadow", "shadow": { "mirrorPercent": 0 } }), "rollout.shadow.mirrorPercent")]
+#[case(json!({ "strategy": "Shadow", "shadow": { "mirrorPercent": 101 } }), "rollout.shadow.mirrorPercent")]
+#[case(json!({ "strategy": "Shadow", "shadow": { "holdSeconds": -1 } }), "rollout.shadow.holdSeconds")]
+#[case(json!({ "steps": [{ "weight": 5, "mirrorPercent": 5 }] }), "mirrorPercent is for the status")]
 fn refuses_a_rollout(#[case] rollout: Value, #[case] says: &str) {
     let object = support::typed(support::with("/spec/rollout", Some(rollout)));
     let message = validate::spec(&object.spec).unwrap_err();
     assert!(message.contains(says), "{message}");
+}
+
+#[rstest]
+#[case(json!({ "gateway": { "parentRefs": [{ "name": "front" }] } }), true)]
+#[case(json!({ "httpRoute": { "name": "shop" } }), false)]
+#[case(json!({}), false)]
+fn copies_need_a_route_of_ours(#[case] traffic: Value, #[case] good: bool) {
+    let mut object = support::with("/spec/rollout", Some(json!({ "strategy": "Shadow", "shadow": {} })));
+    object["spec"]["traffic"] = traffic;
+    let checked = validate::spec(&support::typed(object).spec);
+    assert_eq!(checked.is_ok(), good, "{checked:?}");
+    assert!(checked.is_ok() || checked.unwrap_err().contains("Shadow needs traffic.gateway"));
 }
 
 /// A metric in the place of the second one.

@@ -7,6 +7,7 @@ mod deadlines;
 mod properties;
 mod scenarios;
 mod sessions;
+mod shadow;
 mod sim;
 mod user_route;
 mod versions;

@@ -7,10 +7,10 @@ use crate::sim::{
     cluster::Temper,
     end::{End, is_at_rest},
     metrics::Quality,
-    spec,
+    shadows, spec,
 };
 use proptest::prelude::*;
-use serin_api::Strategy::{BlueGreen, Canary, Recreate};
+use serin_api::Strategy::{BlueGreen, Canary, Recreate, Shadow};
 
 const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
 
@@ -58,24 +58,29 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (version(), prop::sample::select(vec!["1", "2"])).prop_map(|(v, step)| Skip(v, step)),
         1 => any::<bool>().prop_map(|p| Edit(if p { paused } else { running })),
         1 => Just(Edit(crate::sim::script::hasty)),
-        1 => prop::sample::select(vec![Canary, BlueGreen, Recreate]).prop_map(|s| Edit(match s {
+        1 => prop::sample::select(vec![Canary, BlueGreen, Recreate, Shadow]).prop_map(|s| Edit(match s {
             Canary => canary,
             BlueGreen => blue,
             Recreate => recreate,
+            Shadow => shadows::on_evidence,
         })),
+        1 => any::<bool>().prop_map(GatewayMirrors),
         4 => (0..40i64).prop_map(Crash),
     ]
 }
 
 fn canary(s: &mut serin_api::ModelDeploymentSpec) {
+    s.rollout.shadow = None;
     s.rollout.strategy = Canary;
 }
 fn blue(s: &mut serin_api::ModelDeploymentSpec) {
     s.rollout.steps.clear();
+    s.rollout.shadow = None;
     s.rollout.strategy = BlueGreen;
 }
 fn recreate(s: &mut serin_api::ModelDeploymentSpec) {
     s.rollout.steps.clear();
+    s.rollout.shadow = None;
     s.rollout.strategy = Recreate;
 }
 fn paused(s: &mut serin_api::ModelDeploymentSpec) {
@@ -102,6 +107,10 @@ fn story() -> impl Strategy<Value = Vec<(i64, Event)>> {
 fn heal(sim: &mut Sim) {
     sim.play(Away(false));
     sim.play(GatewayRefuses(false));
+    sim.play(GatewayMirrors(true));
+    if sim.spec.traffic.gateway.is_none() && sim.spec.rollout.strategy == Shadow {
+        sim.play(Edit(canary));
+    }
     sim.play(Edit(running));
     if sim.cluster.user_route && sim.cluster.route.is_none() {
         sim.play(MakeRoute);
@@ -123,7 +132,7 @@ fn heal(sim: &mut Sim) {
 
 /// Where it happens.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "six coins")]
+#[allow(clippy::struct_excessive_bools, reason = "seven coins")]
 struct World {
     steps: bool,
     ratio: bool,
@@ -132,16 +141,18 @@ struct World {
     users_route: bool,
     /// The operator dies after each single effect.
     mortal: bool,
+    shadows: bool,
 }
 
 fn world() -> impl Strategy<Value = World> {
-    any::<[bool; 6]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal]| World {
+    any::<[bool; 7]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal, shadows]| World {
         steps,
         ratio,
         drain,
         testers,
         users_route,
         mortal,
+        shadows,
     })
 }
 
@@ -155,6 +166,9 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
     }
     if world.testers {
         crate::sim::script::testers(&mut first);
+    }
+    if world.shadows && !world.ratio && !world.users_route {
+        shadows::on_evidence(&mut first);
     }
     if world.ratio {
         first.traffic.gateway = None;
@@ -189,6 +203,7 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
         prop_assert_eq!(end.weight, 100, "{}", sim.log());
         prop_assert_eq!(sim.condition("Ready"), ("True", "Complete"), "{}", sim.log());
     }
+    prop_assert!(end.candidate.is_some() || end.copied == 0, "{:?}\n{}", end, sim.log());
     is_at_rest(&mut sim);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What must be true at each effect, whatever happens around it.
 
 use serin_api::{Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy};
-use serin_engine::{Reading, Write, decide, plan::Entry, ramp};
+use serin_engine::{Mirror, Reading, Weights, Write, decide, plan::Entry, ramp};
 use serin_judge::State;
 
 use super::Sim;
@@ -34,6 +34,9 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             must!(sim, stale || others.iter().all(|d| d.revision != *revision), "twice the same revision");
             must!(sim, stale || others.iter().all(|d| d.slot != *slot), "two revisions behind one Service");
             must!(sim, others.len() < 2 || stale, "a third Deployment");
+            let copied = sim.cluster.mirror().is_some_and(|mirror| mirror.to == *slot);
+            let known = sim.status.candidate.as_ref().is_some_and(|c| c.revision == *revision);
+            must!(sim, stale || !copied || known, "copies for another version go to the pods of {revision}");
             unbarred(sim, revision, &spec.model.artifact.digest);
         }
         Write::Scale { name, replicas, .. } => {
@@ -68,6 +71,9 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             let tested = weights.testers.filter(|_| !stale).and_then(|slot| sim.cluster.at_slot(slot));
             let there = tested.is_none_or(|d| sim.cluster.available(d) > 0 || sim.cluster.weight(d.slot) > 0);
             must!(sim, there, "testers are sent to nothing");
+            if let Some(mirror) = weights.mirror.filter(|_| !stale) {
+                copied(sim, *weights, mirror, journal.entry, reading);
+            }
             for slot in [Slot::A, Slot::B] {
                 if weights.of(slot) > sim.cluster.weight(slot) && !stale {
                     rises(sim, slot, weights.of(slot));
@@ -76,6 +82,26 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             }
         }
     }
+}
+
+/// Copies go to a candidate that can take them, by a gateway that makes them, and nobody else's answers are at stake.
+fn copied(sim: &Sim, weights: Weights, mirror: Mirror, entry: Entry, reading: &Reading) {
+    must!(sim, sim.cluster.mirrors, "copies by a gateway that makes none");
+    must!(sim, weights.of(mirror.to) == 0, "copies for one that has a share: {weights:?}");
+    must!(sim, (1..=100).contains(&mirror.percent), "{mirror:?}");
+    let c = sim.status.candidate.as_ref().filter(|c| c.slot == mirror.to);
+    must!(sim, c.is_some(), "copies for nobody who is tried");
+    let Some(c) = c else { return };
+    must!(sim, c.phase != Phase::Retreating, "copies on the way back");
+    let available = sim.cluster.available_of(&c.revision);
+    let enough = ramp::pods_for(sim.cluster.mode, mirror.percent, sim.spec.replicas);
+    let again = c.mirror_percent() == mirror.percent;
+    must!(sim, available >= enough || (again && available > 0), "copies for {available} pods of {enough}");
+    let written = sim.cluster.route.as_ref().and_then(|r| r.journal.clone());
+    let written = written.filter(|j| j.revision == c.revision).map(|j| j.entry);
+    let first = matches!(reading, Reading::Baseline { .. }) && entry == Entry::Step(1);
+    let known = matches!(entry, Entry::Step(n) if n <= c.step_index) || written == Some(entry);
+    must!(sim, first || known, "copies for {entry:?} on {reading:?}");
 }
 
 /// What was rolled back here is begun again only once a person asks for it.
@@ -155,7 +181,7 @@ fn evidence(sim: &Sim, slot: Slot, entry: Entry, reading: &Reading) {
             let horizon = sim.spec.rollout.analysis.on_horizon == OnHorizon::Promote;
             let heard = matches!(state, Some((state, _)) if state != State::Fail);
             sim.spec.replicas == 0
-                || (c.step_index == 1 && c.weight == 0 && heard)
+                || (c.step_index == 1 && c.weight == 0 && heard && c.mirror_percent() == 0)
                 || sim.cluster.available_of(&stable.revision) == 0
                 || written == Some(entry)
                 || matches!(state, Some((State::Pass, _)))

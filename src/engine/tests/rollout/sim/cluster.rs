@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serin_api::{RevisionSpec, Slot, TrafficMode};
 use serin_engine::{
-    Crashed, Journal, ObservedBudget, ObservedDeployment, ObservedTraffic, ObservedVersion, PodTrouble,
-    Weights, World, Write, objects::user_route::Place, revision,
+    Crashed, Journal, Mirror, Mirroring, ObservedBudget, ObservedDeployment, ObservedTraffic,
+    ObservedVersion, PodTrouble, Weights, World, Write, objects::user_route::Place, revision,
 };
 
 pub const NAME: &str = "wine";
@@ -75,6 +75,8 @@ pub struct Cluster {
     pub startup: i64,
     pub gateway_delay: i64,
     pub gateway_refuses: bool,
+    /// What the gateway says if it is asked whether it copies requests.
+    pub mirrors: bool,
     /// The spec asks for sessions that are kept.
     pub sessions_asked: bool,
     /// Whether HTTPRoute has a field for it.
@@ -103,6 +105,7 @@ impl Cluster {
             startup: 5,
             gateway_delay: 2,
             gateway_refuses: false,
+            mirrors: true,
             sessions_asked: false,
             session_field: Some(true),
             made: BTreeMap::new(),
@@ -137,6 +140,11 @@ impl Cluster {
 
     pub fn weight(&self, slot: Slot) -> i32 {
         self.route.as_ref().map_or(0, |r| r.weights.of(slot))
+    }
+
+    /// Who gets copies of requests.
+    pub fn mirror(&self) -> Option<Mirror> {
+        self.route.as_ref()?.weights.mirror
     }
 
     fn temper(&self, version: &str) -> Temper {
@@ -204,6 +212,7 @@ impl Cluster {
             taken: Vec::new(),
             leftovers_of_namesake: false,
             gateway_api: true,
+            mirroring: Mirroring::Unasked,
             session_persistence: self.session_field,
             versions: self.versions.clone(),
         }
@@ -238,7 +247,7 @@ impl Cluster {
                 self.resize(i, *replicas);
             }
             Write::ConfirmNoTraffic(slot) => {
-                if self.weight(*slot) > 0 {
+                if self.route.as_ref().is_some_and(|r| r.weights.reaches(*slot)) {
                     return Err(Refused::InUse);
                 }
             }
@@ -361,7 +370,7 @@ impl Cluster {
     /// The user makes the route, with the weights that a backend has by default.
     pub fn make_user_route(&mut self) {
         let (uid, confirmed_at) = (self.uid(), self.confirmation());
-        let weights = Weights { a: 1, b: 1, testers: None };
+        let weights = Weights { a: 1, b: 1, testers: None, mirror: None };
         self.user_route = true;
         self.route = Some(Route { weights, journal: None, confirmed_at, uid, sessions: false });
     }

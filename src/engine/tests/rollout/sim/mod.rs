@@ -7,22 +7,25 @@ pub mod cluster;
 pub mod end;
 pub mod metrics;
 pub mod script;
+pub mod shadows;
 pub mod told;
+mod words;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use serin_api::{Approval, Candidate, ModelDeploymentSpec, ModelDeploymentStatus, Phase, TrafficMode};
+use serin_api::{Approval, Candidate, ModelDeploymentSpec, ModelDeploymentStatus, TrafficMode};
 use serin_engine::{
-    Input, ObservedVersion, Orders, Plan, Reading, Revision, Weights, World, Write, decide,
-    decide::{measurement, mode},
+    Input, Mirroring, ObservedVersion, Orders, Plan, Reading, Revision, Weights, World, Write, decide,
+    decide::{measurement, mirrored, mode},
 };
 
 use channel::{MODEL, channel};
 use cluster::{Cluster, NAME, Temper, UID};
 use metrics::{Metrics, Quality};
 use told::Moment;
+use words::{describe, summary};
 
 /// Something that a person, the cluster or Prometheus does.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,8 @@ pub enum Event {
     Lose(&'static str),
     /// The gateway refuses the route, or no longer does.
     GatewayRefuses(bool),
+    /// The gateway copies requests, or does not.
+    GatewayMirrors(bool),
     /// The cluster's HTTPRoute gets or loses the field for sessions, or it is not known.
     SessionField(Option<bool>),
     /// The operator dies here and is back after so many seconds.
@@ -318,13 +323,14 @@ impl Sim {
                 self.metrics.qualities.insert(version.to_owned(), quality);
             }
             Event::Away(away) => self.metrics.away = away,
-            Event::EditRoute(a, b) => self.cluster.edit_route(Weights { a, b, testers: None }),
+            Event::EditRoute(a, b) => self.cluster.edit_route(Weights { a, b, testers: None, mirror: None }),
             Event::LoseRoute => self.cluster.route = None,
             Event::MakeRoute => self.cluster.make_user_route(),
             Event::Lose(version) => self.cluster.lose(version),
             Event::GatewayRefuses(refuses) => {
                 self.cluster.gateway_refuses = refuses && self.cluster.mode == TrafficMode::Gateway;
             }
+            Event::GatewayMirrors(mirrors) => self.cluster.mirrors = mirrors,
             Event::SessionField(field) => self.cluster.session_field = field,
             Event::Crash(seconds) => self.die(seconds),
         }
@@ -406,26 +412,45 @@ impl Sim {
         self.notes.extend(plan.notes.iter().map(|n| format!("{}/{}", n.reason, n.action)));
     }
 
-    /// The plan for the present moment.
+    /// The plan for the present moment. Metrics and gateways are asked only where the engine wants to know.
     pub fn ask(&mut self, world: &World) -> (Plan, Reading) {
-        let (spec, status, orders) = (self.spec.clone(), self.status.clone(), self.orders.clone());
-        let [retry, promote, abort, skip] = orders.each_ref().map(Option::as_deref);
-        let mut input = Input {
+        let mut world = world.clone();
+        if mirrored(&self.input(&world)).is_some() {
+            world.mirroring = self.mirroring();
+        }
+        let version = self.status.candidate.as_ref().map_or_else(String::new, |c| c.version.clone());
+        let now = self.now();
+        let wanted = measurement(&self.input(&world));
+        let reading = wanted.map_or(Reading::NotAsked, |m| self.metrics.read(&m, &version, now));
+        (decide(&Input { reading: &reading, ..self.input(&world) }), reading)
+    }
+
+    /// Whether the engine wants to know if the gateway copies requests.
+    pub fn asks_the_gateway(&self) -> bool {
+        let world = self.cluster.observe();
+        mirrored(&self.input(&world)).is_some()
+    }
+
+    fn input<'a>(&'a self, world: &'a World) -> Input<'a> {
+        let [retry, promote, abort, skip] = self.orders.each_ref().map(Option::as_deref);
+        Input {
             name: NAME,
             uid: UID,
             generation: Some(self.generation),
             orders: Orders { retry, promote, abort, skip },
-            spec: &spec,
-            status: &status,
+            spec: &self.spec,
+            status: &self.status,
             world,
             reading: &Reading::NotAsked,
             now: self.now(),
-        };
-        let version = status.candidate.as_ref().map_or("", |c| &c.version);
-        let reading = measurement(&input).map(|m| self.metrics.read(&m, version, at(self.cluster.now)));
-        let reading = reading.unwrap_or(Reading::NotAsked);
-        input.reading = &reading;
-        (decide(&input), reading)
+        }
+    }
+
+    fn mirroring(&self) -> Mirroring {
+        match self.cluster.mirrors {
+            true => Mirroring::Supported,
+            false => Mirroring::Unsupported("Gateway public is not known to copy requests".to_owned()),
+        }
     }
 
     /// Notes an effect; `true` if the operator dies right after it.
@@ -463,37 +488,4 @@ impl Sim {
 /// What comes back from the apiserver is what JSON can hold.
 fn wire(status: &ModelDeploymentStatus) -> ModelDeploymentStatus {
     serde_json::from_value(serde_json::to_value(status).unwrap()).unwrap()
-}
-
-fn describe(write: &Write) -> String {
-    match write {
-        Write::CreateDeployment { spec, slot, replicas, .. } => {
-            format!("create {} at {slot:?} with {replicas}", serin_engine::revision::version_of(spec))
-        }
-        Write::Scale { name, replicas, .. } => format!("scale {name} to {replicas}"),
-        Write::DeleteDeployment { name, .. } => format!("delete {name}"),
-        Write::ConfirmNoTraffic(slot) => format!("confirm that {slot:?} has no traffic"),
-        Write::CreateSlotService(slot) => format!("service {slot:?}"),
-        Write::SetBar { version, bar: Some(_), .. } => format!("bar {version}"),
-        Write::SetBar { version, bar: None, .. } => format!("lift the bar of {version}"),
-        Write::SetBudget { max_unavailable, .. } => format!("budget {max_unavailable:?}"),
-        Write::DeleteBudget { .. } => "delete the budget".to_owned(),
-        Write::SetWeights { weights, journal, .. } | Write::PatchWeights { weights, journal, .. } => {
-            format!("weights {}/{} for {journal}", weights.a, weights.b)
-        }
-    }
-}
-
-fn summary(status: &ModelDeploymentStatus) -> String {
-    let stable = status.stable.as_ref().map_or("-", |s| &s.version);
-    let candidate = status.candidate.as_ref().map_or_else(String::new, |c| {
-        let phase = match c.phase {
-            Phase::Starting => "starting",
-            Phase::Canary => "canary",
-            Phase::Retreating => "retreating",
-        };
-        format!(", {} {phase} {} at {} %", c.version, c.step, c.weight)
-    });
-    let reasons: Vec<_> = status.conditions.iter().map(|c| format!("{}={}", c.type_, c.reason)).collect();
-    format!("status: {stable}{candidate}; {:?}; {}", status.verdict, reasons.join(" "))
 }

@@ -49,18 +49,18 @@ fn as_it_is(_: &mut ModelDeploymentSpec) {}
 fn no_steps(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
 }
-fn ratio(s: &mut ModelDeploymentSpec) {
+pub fn ratio(s: &mut ModelDeploymentSpec) {
     s.traffic.gateway = None;
     s.replicas = 9;
     s.rollout.steps.pop();
 }
-fn no_drain(s: &mut ModelDeploymentSpec) {
+pub fn no_drain(s: &mut ModelDeploymentSpec) {
     s.availability.drain_seconds = 0;
 }
-fn one_pod(s: &mut ModelDeploymentSpec) {
+pub fn one_pod(s: &mut ModelDeploymentSpec) {
     s.replicas = 1;
 }
-fn rollback_without_data(s: &mut ModelDeploymentSpec) {
+pub fn rollback_without_data(s: &mut ModelDeploymentSpec) {
     s.rollout.analysis.on_no_data = OnNoData::Rollback;
 }
 fn horizon(s: &mut ModelDeploymentSpec, then: OnHorizon) {
@@ -76,13 +76,13 @@ fn promote_at_horizon(s: &mut ModelDeploymentSpec) {
 fn rollback_at_horizon(s: &mut ModelDeploymentSpec) {
     horizon(s, OnHorizon::Rollback);
 }
-fn pause(s: &mut ModelDeploymentSpec) {
+pub fn pause(s: &mut ModelDeploymentSpec) {
     s.rollout.paused = !s.rollout.paused;
 }
 fn a_step_for_a_person(s: &mut ModelDeploymentSpec) {
     s.rollout.steps[0].pause = true;
 }
-fn window_of_one(s: &mut ModelDeploymentSpec) {
+pub fn window_of_one(s: &mut ModelDeploymentSpec) {
     s.rollout.rollback_window = 1;
 }
 fn budget(s: &mut ModelDeploymentSpec) {
@@ -119,7 +119,7 @@ fn blue_with_testers(s: &mut ModelDeploymentSpec) {
     previewed(s);
     testers(s);
 }
-fn blue(s: &mut ModelDeploymentSpec) {
+pub fn blue(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
     s.rollout.strategy = Strategy::BlueGreen;
 }
@@ -135,7 +135,7 @@ fn previewed(s: &mut ModelDeploymentSpec) {
     blue(s);
     s.rollout.blue_green = Some(BlueGreen { preview_seconds: 300, auto_promote: true });
 }
-fn recreate(s: &mut ModelDeploymentSpec) {
+pub fn recreate(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
     s.rollout.strategy = Strategy::Recreate;
 }
@@ -146,7 +146,7 @@ pub fn by_user_route(s: &mut ModelDeploymentSpec) {
 fn by_own_route(s: &mut ModelDeploymentSpec) {
     s.traffic = spec("v1").traffic;
 }
-fn auto(s: &mut ModelDeploymentSpec) {
+pub fn auto(s: &mut ModelDeploymentSpec) {
     s.model = channel(Approval::Auto);
 }
 fn manual(s: &mut ModelDeploymentSpec) {
@@ -532,4 +532,7 @@ pub fn all() -> Vec<Script> {
             &[bad, v2, (120, Kill("v1", None)), (400, Apply("v3"))],
         ),
     ]
+    .into_iter()
+    .chain(super::shadows::all())
+    .collect()
 }
