@@ -120,7 +120,7 @@ fn a_shadow_is_told_by_its_copies() {
     assert!(!bad.because.iter().any(|s| s.contains("not what the weights say")), "{:?}", bad.because);
     let drawn = text::render(&bad, Paint::Plain);
     assert!(drawn.contains("COPIES") && drawn.contains(" 100 % "), "{drawn}");
-    assert!(html::render(&bad).contains("percent of the requests, as copies to the candidate"));
+    assert!(html::render(&bad, "").contains("percent of the requests, as copies to the candidate"));
     assert_eq!(told("Promoted", 0.01).because[0], "v2 took over after copies of 100 % of the requests.");
 }
 
