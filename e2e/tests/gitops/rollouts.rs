@@ -8,7 +8,7 @@ use serin_api::{
     conditions::{self, Type},
     labels, validate,
 };
-use serin_engine::{Input, Orders, Plan, Reading, Revision, decide, decide::deadline};
+use serin_engine::{Input, Mirroring, Orders, Plan, Reading, Revision, World, decide, decide::deadline};
 
 use crate::{
     engines::{self, Seen},
@@ -261,6 +261,8 @@ fn with_order(m: &Moment, annotation: &str, order: &str) -> Plan {
         abort: given(labels::ABORT),
         skip: given(labels::SKIP),
     };
+    // The operator asks the gateway once an order wants a shadow again.
+    let world = World { mirroring: Mirroring::Supported, ..m.world.clone() };
     decide(&Input {
         name: NAME,
         uid: UID,
@@ -268,7 +270,7 @@ fn with_order(m: &Moment, annotation: &str, order: &str) -> Plan {
         orders,
         spec: &m.spec,
         status: &m.status,
-        world: &m.world,
+        world: &world,
         reading: &Reading::NotAsked,
         now: m.now,
     })
