@@ -25,7 +25,7 @@ async fn who_may_not_create_pods_cannot_have_serin_create_them() {
         (
             "retrainpolicies",
             POLICY,
-            serde_json::to_value(policy(&json!([{"maxAgeSeconds": 86_400}]))).unwrap(),
+            serde_json::to_value(policy(&json!([{"name": "stale", "maxAge": {"seconds": 60}}]))).unwrap(),
         ),
     ];
     // A right takes a moment to be known, and so does the policy.
