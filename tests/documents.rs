@@ -16,18 +16,22 @@ use serin_tests::{Change as _, World, wine};
 /// Kinds of others that are shown and that no part of the test bed serves, and why they are shown.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("argoproj.io/v1alpha1", "Application", "Argo CD, which is no part of this bed"),
+    ("argoproj.io/v1alpha1", "ApplicationSet", "Argo CD, which is no part of this bed"),
+    ("argoproj.io/v1alpha1", "AppProject", "Argo CD, which is no part of this bed"),
     ("argoproj.io/v1alpha1", "Rollout", "Argo Rollouts, to be translated from"),
     ("argoproj.io/v1alpha1", "AnalysisTemplate", "Argo Rollouts, to be translated from"),
     ("flagger.app/v1beta1", "Canary", "Flagger, to be translated from"),
     ("serving.kserve.io/v1beta1", "InferenceService", "KServe, to be translated from"),
     ("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "Flux, which is no part of this bed"),
+    ("source.toolkit.fluxcd.io/v1", "GitRepository", "Flux, which is no part of this bed"),
+    ("kustomize.config.k8s.io/v1beta1", "Kustomization", "a file of kustomize's, and no object"),
     ("helm.toolkit.fluxcd.io/v2", "HelmRelease", "Flux, which is no part of this bed"),
     ("monitoring.coreos.com/v1", "PodMonitor", "prometheus-operator, which is no part of this bed"),
 ];
 
 /// Blocks that are marked as `yaml fragment`, which nobody applies: a file, and how many it may have. A piece of a spec
 /// needs no mark: it is put into a whole object.
-const FRAGMENTS: &[(&str, usize)] = &[];
+const FRAGMENTS: &[(&str, usize)] = &[("docs/gitops.md", 2)];
 
 /// A block, and where it stands.
 struct Block {

@@ -84,6 +84,8 @@ async fn person_promotes_a_shadow_that_is_good_enough() {
     let model = world.until_model(NAME, "v2 is good enough", 60, good).await;
     let message = model.message(Type::Progressing);
     assert!(message.contains("copies of 100 % of the requests") && message.contains("promote"), "{message}");
+    // The Event comes after the status, and before the next look.
+    world.looks(1, 60).await;
     let mark = world.proxy.calls().mark();
     world.looks(5, 60).await;
     world.assert(world.proxy.calls().count(mark, Call::is_write) == 0, "it waits and writes nothing");
