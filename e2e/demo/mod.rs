@@ -28,6 +28,7 @@ use timeline::Timeline;
 
 /// Flags of `cargo demo`.
 #[derive(Args, Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct Arguments {
     /// Bed to use, or to make
     #[arg(long, env = "SERIN_BED", default_value = "demo")]

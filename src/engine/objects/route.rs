@@ -51,7 +51,9 @@ pub fn session(gateway: &GatewayTraffic, weights: Weights, journal: &Journal) ->
 /// Seconds as the Gateway API writes a time: at most five digits before a unit.
 fn duration(seconds: i32) -> String {
     let parts = [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")];
-    parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect()
+    let words: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    words.concat()
 }
 
 /// Builds it.
