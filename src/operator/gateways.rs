@@ -121,13 +121,12 @@ impl Gateways {
             if self.trusted.contains(&place) {
                 continue;
             }
-            let copies = match self.remembered(&place) {
-                Some(copies) => copies,
-                None => {
-                    let copies = read(place.clone()).await?;
-                    self.remember(place.clone(), copies.clone());
-                    copies
-                }
+            let copies = if let Some(copies) = self.remembered(&place) {
+                copies
+            } else {
+                let copies = read(place.clone()).await?;
+                self.remember(place.clone(), copies.clone());
+                copies
             };
             let (namespace, name) = &place;
             match copies {

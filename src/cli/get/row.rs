@@ -59,7 +59,7 @@ impl Row {
             stable: status.stable.as_ref().map(|s| clean(&s.version)),
             candidate: candidate.map(|c| clean(&c.version)),
             weight: candidate.map(|c| c.weight),
-            copies: candidate.map(|c| c.mirror_percent()).filter(|percent| *percent > 0),
+            copies: candidate.map(serin_api::Candidate::mirror_percent).filter(|percent| *percent > 0),
             step: candidate.map(|c| clean(&c.step)),
             verdict: status.verdict,
             evidence: strongest.map(|e| Evidence {

@@ -164,7 +164,7 @@ impl Child for HttpRoute {
 /// What the rule for everybody says; `None` if it is not as we make it.
 fn weights(name: &str, rule: &RouteRule) -> Option<Weights> {
     let everybody = rule.matches.iter().all(|m| m.headers.is_empty());
-    let mirror = mirror(name, rule)?;
+    let mirror = mirror(name, rule).ok()?;
     match rule.backend_refs.as_slice() {
         [a, b] if everybody && a.name == format!("{name}-a") && b.name == format!("{name}-b") => {
             Some(Weights { a: a.weight, b: b.weight, testers: None, mirror })
@@ -173,16 +173,20 @@ fn weights(name: &str, rule: &RouteRule) -> Option<Weights> {
     }
 }
 
-/// Who gets copies of a rule's requests; `None` if that is not as we make it. Other filters are not looked at.
-fn mirror(name: &str, rule: &RouteRule) -> Option<Option<Mirror>> {
+/// Copies that are not as we make them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NotOurs;
+
+/// Who gets copies of a rule's requests, if anybody does. Other filters are not looked at.
+fn mirror(name: &str, rule: &RouteRule) -> Result<Option<Mirror>, NotOurs> {
     let mirrors: Vec<&RouteMirror> = rule.filters.iter().filter_map(|f| f.request_mirror.as_ref()).collect();
     match mirrors.as_slice() {
-        [] => Some(None),
+        [] => Ok(None),
         [RouteMirror { backend_ref, percent, fraction: None }] => {
-            let to = slot_of(name, &backend_ref.name)?;
-            Some(Some(Mirror { to, percent: percent.unwrap_or(100) }))
+            let to = slot_of(name, &backend_ref.name).ok_or(NotOurs)?;
+            Ok(Some(Mirror { to, percent: percent.unwrap_or(100) }))
         }
-        _ => None,
+        _ => Err(NotOurs),
     }
 }
 
@@ -198,7 +202,7 @@ fn testers(name: &str, rule: &RouteRule) -> Option<(Slot, RouteHeader)> {
     };
     let [header] = headers.as_slice() else { return None };
     let slot = slot_of(name, &to.name)?;
-    let copied = mirror(name, rule) != Some(None);
+    let copied = mirror(name, rule) != Ok(None);
     (to.weight > 0 && !copied).then(|| (slot, header.clone()))
 }
 

@@ -61,6 +61,7 @@ pub enum Refused {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is something that may be so or not, by itself")]
 pub struct Cluster {
     pub now: i64,
     pub mode: TrafficMode,

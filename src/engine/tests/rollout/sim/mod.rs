@@ -447,10 +447,10 @@ impl Sim {
     }
 
     fn mirroring(&self) -> Mirroring {
-        match self.cluster.mirrors {
-            true => Mirroring::Supported,
-            false => Mirroring::Unsupported("Gateway public is not known to copy requests".to_owned()),
+        if self.cluster.mirrors {
+            return Mirroring::Supported;
         }
+        Mirroring::Unsupported("Gateway public is not known to copy requests".to_owned())
     }
 
     /// Notes an effect; `true` if the operator dies right after it.
