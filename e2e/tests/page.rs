@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
-    process::{Child, Stdio},
+    process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 
@@ -80,6 +80,8 @@ async fn a_browser_shows_the_evidence_and_can_change_nothing() {
 /// `kubectl port-forward` to the operator; it ends with this.
 struct Forward {
     child: Child,
+    /// It says each connection, and ends when nobody listens.
+    _said: BufReader<ChildStdout>,
     port: u16,
     browser: PathBuf,
 }
@@ -92,15 +94,15 @@ impl Forward {
         command.arg(format!(":{}", install::PAGE_PORT));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
-        let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
-        read.ok_or("no output of kubectl port-forward")??;
+        let mut said = BufReader::new(child.stdout.take().ok_or("no output of kubectl port-forward")?);
+        said.read_line(&mut line)?;
         // Forwarding from 127.0.0.1:40123 -> 8081
         let port = line.split_once("127.0.0.1:").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
         let Some(port) = port else {
             let _ = child.kill();
             return Err(format!("kubectl port-forward said {line:?}").into());
         };
-        Ok(Self { child, port, browser })
+        Ok(Self { child, _said: said, port, browser })
     }
 
     /// Head and body of an answer.
