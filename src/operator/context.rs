@@ -1,6 +1,9 @@
 //! What every reconcile shares. Built once, by [`Context::new`].
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use kube::{Client, core::DeserializeGuard};
@@ -9,6 +12,7 @@ use kube_runtime::{
     reflector::{self, Store, store::Writer},
 };
 use serin_api::ModelDeployment;
+use tokio::sync::Semaphore;
 
 use crate::{
     backoff::Backoff,
@@ -17,6 +21,7 @@ use crate::{
     },
     fresh::OwnWrites,
     index::Index,
+    looks::Looks,
     mentions::{Mentions, Place},
     owner::{Name, OwnerKind},
     prometheus::Prometheus,
@@ -37,6 +42,10 @@ pub struct Context {
     pub client: Client,
     pub recorder: Recorder,
     pub prometheus: Prometheus,
+    /// The same, for looks at candidates.
+    pub looks: Arc<Looks>,
+    /// Places for ModelDeployments that are being reconciled.
+    pub places: Arc<Semaphore>,
     pub agent_image: String,
     /// ModelDeployments.
     pub models: Store<DeserializeGuard<ModelDeployment>>,
@@ -107,6 +116,7 @@ impl Context {
         client: Client,
         prometheus: Prometheus,
         agent_image: String,
+        places: u16,
         telemetry: Telemetry,
     ) -> (Self, Feeds) {
         let instance = std::env::var("HOSTNAME").ok();
@@ -118,7 +128,9 @@ impl Context {
         let context = Self {
             client,
             recorder,
+            looks: Looks::new(prometheus.clone()),
             prometheus,
+            places: Arc::new(Semaphore::new(usize::from(places))),
             agent_image,
             models: feeds.models.store.clone(),
             model_mentions: Mentions::default(),

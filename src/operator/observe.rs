@@ -15,6 +15,7 @@ use crate::{
     context::Context,
     fresh::Kind,
     owner::OwnerKey,
+    place::Place,
     samples,
 };
 
@@ -228,17 +229,19 @@ fn most_crashed(pods: &[PodView], revision: &str) -> Option<Crashed> {
 }
 
 /// What the metrics say, if the situation asks for them.
-pub async fn reading(ctx: &Context, object: &Object<'_>, world: &World) -> Reading {
+pub async fn reading(ctx: &Context, object: &Object<'_>, world: &World, place: &mut Place) -> Reading {
     let Some(wanted) = decide::measurement(&object.input(world, &Reading::NotAsked)) else {
         return Reading::NotAsked;
     };
+    let asked = ctx.looks.samples(&object.owner.namespace, samples::wanted(&wanted, object.now));
+    let answer = place.outside(asked).await;
     let started: HashMap<String, i64> = ctx
         .pods
         .of(&pods_key(&object.owner))
         .into_iter()
         .filter_map(|p| Some((p.ident.name, p.started_ms?)))
         .collect();
-    let read = samples::read(&ctx.prometheus, &object.owner.namespace, &wanted, &started, object.now).await;
+    let read = answer.and_then(|answer| samples::arranged(&wanted, &answer.series, &started));
     ctx.telemetry.queried(read.is_ok());
     match read {
         Err(e) => Reading::Unavailable(e.to_string()),

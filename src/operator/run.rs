@@ -26,6 +26,7 @@ use crate::{
     guard::failed,
     mentions::Place,
     owner::{Main, Name},
+    place,
     prometheus::Prometheus,
     reconcile, retrain, server,
     telemetry::Telemetry,
@@ -62,7 +63,13 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         .await
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let client = client().await?;
-    let (ctx, feeds) = Context::new(client.clone(), prometheus, settings.agent_image, Telemetry::default());
+    let (ctx, feeds) = Context::new(
+        client.clone(),
+        prometheus,
+        settings.agent_image,
+        settings.concurrency,
+        Telemetry::default(),
+    );
     let (ctx, Feeds { models, runs, versions, policies }) = (Arc::new(ctx), feeds);
     let namespace = settings.namespace.as_deref();
     probe::<ModelDeployment>(&client, namespace, "ModelDeployments").await?;
@@ -86,7 +93,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         objects: watches::models(&ctx, namespace, models.writer),
         store: models.store,
         woken: stream::select(watches::of_models(&ctx, namespace), models.woken),
-        concurrency: settings.concurrency,
+        concurrency: settings.concurrency + place::WAITING,
     };
     let trainings = Control {
         objects: watches::runs(&ctx, namespace, runs.writer),
