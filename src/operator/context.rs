@@ -17,10 +17,12 @@ use crate::{
     },
     fresh::OwnWrites,
     index::Index,
+    leader::Standing,
     mentions::{Mentions, Place},
     owner::{Name, OwnerKind},
     prometheus::Prometheus,
     retrain::PolicyObject,
+    running::Running,
     taken::Taken,
     telemetry::Telemetry,
     training::RunObject,
@@ -72,6 +74,11 @@ pub struct Context {
     pub backoff: Backoff,
     pub unreadable: Unreadable,
     pub telemetry: Telemetry,
+    /// Whether this operator decides.
+    pub standing: Standing,
+    /// Looks at objects at this moment.
+    pub running: Running,
+    stopping: AtomicBool,
 }
 
 /// Who fills the stores, and hears what one controller wakes in another.
@@ -108,6 +115,7 @@ impl Context {
         prometheus: Prometheus,
         agent_image: String,
         telemetry: Telemetry,
+        standing: Standing,
     ) -> (Self, Feeds) {
         let instance = std::env::var("HOSTNAME").ok();
         let recorder =
@@ -151,6 +159,9 @@ impl Context {
             backoff: Backoff::default(),
             unreadable: Unreadable::default(),
             telemetry,
+            standing,
+            running: Running::default(),
+            stopping: AtomicBool::new(false),
         };
         (context, feeds)
     }
@@ -180,6 +191,15 @@ impl Context {
 
     pub fn gateway_api(&self) -> bool {
         self.gateway_api.load(Ordering::Acquire)
+    }
+
+    /// Nobody is to count on this operator any more.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Has another controller's object looked at again.

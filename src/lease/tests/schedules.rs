@@ -18,7 +18,9 @@ fn a_thousand_handovers_and_never_two_writers() {
         refused += told.refused;
         assert!(told.longest_gap <= 60, "seed {seed}: {} s without a leader", told.longest_gap);
     }
-    println!("{handovers} handovers, {writes} writes, {refused} refused by the fence, {cut} stopped on their way out");
+    println!(
+        "{handovers} handovers, {writes} writes, {refused} refused by the fence, {cut} stopped on their way out"
+    );
     assert!(handovers >= 1000, "{handovers}");
     // The faults were there, and the fence did something about them.
     assert!(writes > 100_000 && refused > 100 && cut > 10, "{writes}, {refused}, {cut}");

@@ -63,11 +63,22 @@ enum What {
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Moment {
-    To { process: usize, incarnation: u64, what: What },
+    To {
+        process: usize,
+        incarnation: u64,
+        what: What,
+    },
     /// A request about the lease reaches the apiserver.
-    Lease { process: usize, incarnation: u64, request: u64 },
+    Lease {
+        process: usize,
+        incarnation: u64,
+        request: u64,
+    },
     /// A write happens in the apiserver.
-    Write { name: String, epoch: u32 },
+    Write {
+        name: String,
+        epoch: u32,
+    },
     Start(usize),
     Fault,
 }
