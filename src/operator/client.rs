@@ -46,7 +46,7 @@ pub async fn config(agent: &str) -> Result<Config, StartError> {
     let mut config = Config::infer().await.map_err(|e| StartError::Config(Box::new(e)))?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
-    let agent = agent.parse().map_err(|e| StartError::Config(Box::new(e)))?;
+    let agent = agent.parse::<hyper::header::HeaderValue>().map_err(|e| StartError::Config(Box::new(e)))?;
     config.headers.push((hyper::header::USER_AGENT, agent));
     Ok(config)
 }
@@ -221,5 +221,109 @@ impl<T: Read + Unpin> Read for Fenced<T> {
 impl<T: Connection> Connection for Fenced<T> {
     fn connected(&self) -> Connected {
         self.stream.connected()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::{
+        Api,
+        api::{Patch, PatchParams},
+    };
+    use serde_json::json;
+    use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+
+    use super::*;
+
+    async fn server(delay: Duration) -> MockServer {
+        let server = MockServer::start().await;
+        let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "it"}});
+        let answer = ResponseTemplate::new(200).set_body_json(body).set_delay(delay);
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        server
+    }
+
+    fn api(server: &MockServer, fence: &Fence) -> Api<ConfigMap> {
+        // Its TLS is not used; a client is not made without.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = Config::new(server.uri().parse().unwrap());
+        Api::namespaced(client(&config, fence).unwrap(), "ns")
+    }
+
+    async fn write(api: &Api<ConfigMap>) -> Result<ConfigMap, String> {
+        let said = |e: kube::Error| {
+            let mut source: Option<&dyn std::error::Error> = Some(&e);
+            let mut text = String::new();
+            while let Some(error) = source {
+                text.push_str(&format!("{error}; "));
+                source = error.source();
+            }
+            text
+        };
+        api.patch("it", &PatchParams::apply("me"), &Patch::Apply(json!({"kind": "ConfigMap"})))
+            .await
+            .map_err(said)
+    }
+
+    #[tokio::test]
+    async fn a_write_tells_the_apiserver_how_long_it_may_take() {
+        let (server, fence) = (server(Duration::ZERO).await, Fence::open(Timing::of(15)));
+        let api = api(&server, &fence);
+        write(&api).await.unwrap();
+        api.get("it").await.unwrap();
+        let asked: Vec<String> =
+            server.received_requests().await.unwrap().iter().map(|r| r.url.to_string()).collect();
+        assert!(asked[0].contains("fieldManager=me") && asked[0].ends_with("&timeout=5000ms"), "{asked:?}");
+        assert!(!asked[1].contains("timeout"), "{asked:?}");
+        assert_eq!(fence.quiet(), Some(Duration::ZERO), "all answered");
+    }
+
+    #[tokio::test]
+    async fn behind_a_closed_fence_no_byte_is_sent() {
+        let (server, fence) = (server(Duration::ZERO).await, Fence::closed(Timing::of(15)));
+        let api = api(&server, &fence);
+        let said = write(&api).await.unwrap_err();
+        assert!(said.contains("the lease is not ours"), "{said}");
+        assert!(api.get("it").await.is_err());
+        assert!(server.received_requests().await.unwrap().is_empty());
+    }
+
+    /// Also on a connection that was made before, and for a request that had leave to begin.
+    #[tokio::test]
+    async fn a_fence_that_closes_closes_connections_that_are_open() {
+        let (server, fence) = (server(Duration::ZERO).await, Fence::open(Timing::of(15)));
+        let api = api(&server, &fence);
+        write(&api).await.unwrap();
+        fence.close();
+        // A read does not ask for leave to begin: what stops it is the connection.
+        assert!(api.get("it").await.is_err());
+        assert_eq!(server.received_requests().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_knows_that_it_may_have_happened() {
+        let (server, fence) = (server(Duration::from_secs(5)).await, Fence::open(Timing::of(1)));
+        let api = api(&server, &fence);
+        let began = Instant::now();
+        let said = write(&api).await.unwrap_err();
+        assert!(said.contains("the write may have happened"), "{said}");
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert!(fence.quiet().unwrap() > Duration::ZERO);
+    }
+
+    #[test]
+    fn the_time_is_added_to_whatever_query_there_is() {
+        for (path, wanted) in [
+            ("http://a/b", "http://a/b?timeout=5000ms"),
+            ("http://a/b?", "http://a/b?timeout=5000ms"),
+            ("http://a/b?c=d", "http://a/b?c=d&timeout=5000ms"),
+            ("http://a/b?c=d&", "http://a/b?c=d&timeout=5000ms"),
+        ] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            assert_eq!(bounded(request, Timing::of(15)).uri().to_string(), wanted);
+        }
     }
 }
