@@ -7,12 +7,12 @@ use serin_api::{
 };
 use serin_judge::State;
 
-use super::{Draft, channel, retreat, start, waiting};
+use super::{Draft, channel, pods, retreat, start, waiting};
 use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
-    ramp,
     report::{self, Unread},
+    room::Next,
 };
 
 /// What the reading allows.
@@ -51,6 +51,9 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let assessed = if previewed { assess_preview(d, stable, c) } else { assess(d, stable, c) };
     let Some(mut allowed) = assessed else { return };
     let skipped = c.skipped_step == Some(c.step_index);
+    // Between two steps as to them: more traffic only as long as nothing speaks against it.
+    let climbs =
+        !d.input.spec.rollout.paused && (skipped || matches!(allowed, Allowed::Advance | Allowed::Promote));
     let waits = d.input.spec.rollout.paused || waits_for_a_person(c, &steps);
     let last = c.step_index >= i32::try_from(steps.len()).unwrap_or(i32::MAX);
     allowed = match allowed {
@@ -73,7 +76,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         Allowed::Promote | Allowed::Advance if ripe && !last => {
             enter_step(d, stable, c, &steps, c.step_index + 1);
         }
-        _ => hold(d, stable, c, &steps, &allowed),
+        _ => hold(d, stable, c, &steps, &allowed, climbs),
     }
 }
 
@@ -207,15 +210,34 @@ fn step(steps: &[Step], index: i32) -> Option<&Step> {
     usize::try_from(index - 1).ok().and_then(|i| steps.get(i))
 }
 
-/// Stays at the present weight, re-asserting it if somebody changed it.
-fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allowed: &Allowed) {
-    let weight = step(steps, c.step_index).map_or(c.weight, |s| s.weight);
+/// Stays at the step's weight, re-asserting it if somebody changed it. Where both versions may not have all the pods at once,
+/// it gets there by turns: pods, weight, pods that go, pods that come.
+fn hold(
+    d: &mut Draft<'_>,
+    stable: &Stable,
+    c: &Candidate,
+    steps: &[Step],
+    allowed: &Allowed,
+    climbs: bool,
+) {
+    let aim = step(steps, c.step_index).map_or(c.weight, |s| s.weight);
+    let weight = if climbs || c.weight >= aim { aim } else { c.weight };
     let next = step(steps, c.step_index + 1).map_or(100, |s| s.weight);
-    let low = ramp::pods_for(d.mode, weight, d.replicas);
-    let high = ramp::pods_for(d.mode, next, d.replicas).min(d.surplus(low)).max(low);
+    let Next { pods: low, weight: reached } = d.next(stable, c, weight);
+    let most = d.room().most(d.kept(stable, c));
+    let high = d.room().pair(next).candidate.min(d.surplus(stable, c, low)).min(most).max(low);
     d.ensure(&c.revision, &c.spec, c.slot, low, high);
-    d.assert_step(stable, c, weight);
+    d.aim_at(weight, low);
     d.look_again_at_next_tick();
+    if c.weight < weight && climb(d, stable, c, low, reached, weight) {
+        return;
+    }
+    if c.weight >= weight {
+        d.assert_step(stable, c, weight);
+        if c.waiting.is_some() {
+            waiting::over(d);
+        }
+    }
     let (reason, why) = match d.status.verdict {
         _ if d.is_broken(stable) => {
             (Reason::StableUnavailable, "held: the stable version has no available pod to compare with")
@@ -239,17 +261,51 @@ fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allow
     d.report(reason, message);
 }
 
+/// One turn on the way to the weight of a step. `true`: it goes on, and was said.
+fn climb(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, pods: i32, reached: i32, aim: i32) -> bool {
+    if d.world().available(&c.revision) < pods || d.mode == TrafficMode::ReplicaRatio && reached < aim {
+        d.assert_step(stable, c, c.weight);
+        pods::lacking(d, stable, c);
+        let (reason, why) = match waiting::words(d, &c.revision) {
+            Some(words) => (words.reason, words.to_string()),
+            None => (Reason::ScalingCandidate, "they start".to_owned()),
+        };
+        let place = place(d, c, &c.step, c.weight);
+        d.report(reason, format!("{}: {place}, adding pods for {aim} %: {why}", c.version));
+        return true;
+    }
+    let entry = Entry::Step(c.step_index);
+    let journal = if reached < aim {
+        Journal::toward(&c.revision, entry, reached)
+    } else {
+        Journal::of(&c.revision, entry)
+    };
+    let weights = d.step_weights(c, reached);
+    if d.starves(stable, weights) || !d.weights(weights, journal) {
+        d.wait_for_gateway();
+        return true;
+    }
+    d.record_weight(reached, reached >= aim);
+    waiting::over(d);
+    let place = place(d, c, &c.step, reached);
+    d.report(Reason::ScalingCandidate, format!("{}: {place}, on its way to {aim} %", c.version));
+    true
+}
+
 /// Goes to step `n` (from 1): pods first, then the weight, then the record of it.
 pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], n: i32) {
     let Some(next) = step(steps, n).copied() else { return };
-    let low = ramp::pods_for(d.mode, next.weight, d.replicas);
-    d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low));
+    let Next { pods: low, weight: reached } = d.next(stable, c, next.weight);
+    let high = d.surplus(stable, c, low);
+    d.ensure(&c.revision, &c.spec, c.slot, low, high);
+    d.aim_at(next.weight, low);
     d.look_again_at_next_tick();
     let available = d.world().available(&c.revision);
-    if available < low || available > d.surplus(low) {
+    if available < low || available > high {
         // Meanwhile the weight stays what it was.
         if let Some(present) = step(steps, c.step_index) {
-            d.assert_step(stable, c, present.weight);
+            d.assert_step(stable, c, present.weight.min(c.weight));
+            pods::lacking(d, stable, c);
         }
         let (reason, why) = match waiting::words(d, &c.revision) {
             Some(words) => (words.reason, words.to_string()),
@@ -257,8 +313,12 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
         };
         return d.report(reason, format!("{}: adding pods for {} %: {why}", c.version, next.weight));
     }
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(n) };
-    let weights = d.step_weights(c, next.weight);
+    let journal = if reached < next.weight {
+        Journal::toward(&c.revision, Entry::Step(n), reached)
+    } else {
+        Journal::of(&c.revision, Entry::Step(n))
+    };
+    let weights = d.step_weights(c, reached);
     if d.starves(stable, weights) || !d.weights(weights, journal) {
         return d.wait_for_gateway();
     }
@@ -268,22 +328,24 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
     let verdict = d.input.reading.judged().map_or(Verdict::Undecided, |j| measure::verdict(j.state));
     if let Some(candidate) = &mut d.status.candidate {
         candidate.phase = Phase::Canary;
-        candidate.weight = next.weight;
+        candidate.weight = reached;
+        candidate.waiting = None;
         candidate.step_index = n;
         candidate.skipped_step = None;
         candidate.step.clone_from(&label);
-        candidate.since = Some(now);
+        // Its time at the step begins with the step's weight.
+        candidate.since = (reached >= next.weight).then_some(now);
         if candidate.analysis_from.is_none() {
             candidate.analysis_from = Some(now);
             candidate.weights.clear();
         }
-        candidate.weights.push(WeightRecord { weight: next.weight, at: now });
+        candidate.weights.push(WeightRecord { weight: reached, at: now });
         if let Some(evidence) = evidence {
             candidate.evidence = evidence;
         }
     }
     d.status.verdict = Some(verdict);
-    let message = format!("{}: {}, gathering evidence", c.version, place(d, c, &label, next.weight));
+    let message = format!("{}: {}, gathering evidence", c.version, place(d, c, &label, reached));
     d.note(false, Reason::Analyzing, format!("Step{n}"), message.clone());
     d.report(Reason::Analyzing, message);
 }
@@ -302,8 +364,10 @@ fn place(d: &Draft<'_>, c: &Candidate, label: &str, weight: i32) -> String {
 /// The last available pod of the candidate is gone without a crash (a drained node, an eviction): its weight goes
 /// back, and it starts over when it is available again.
 fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let low = ramp::pods_for(d.mode, c.weight, d.replicas);
-    d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low));
+    let room = d.room();
+    let low = room.pair(c.weight).candidate.min(room.most(room.serving()));
+    let high = d.surplus(stable, c, low).min(room.most(room.serving())).max(low);
+    d.ensure(&c.revision, &c.spec, c.slot, low, high);
     let message = format!("{} lost its last available pod; {} serves", c.version, stable.version);
     if !d.all_to(stable) {
         return;
@@ -320,11 +384,22 @@ fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// All traffic to the pods that were tested. They become the stable version where they stand.
 pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.decisive = true;
-    d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas);
-    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion.
-    let enough = d.replicas.min(d.world().available(&stable.revision).max(1));
-    if d.world().available(&c.revision) < enough {
+    let room = d.room();
+    let Next { pods, weight } =
+        if room.is_bounded() { d.next(stable, c, 100) } else { Next { pods: d.replicas, weight: 100 } };
+    d.ensure(&c.revision, &c.spec, c.slot, pods, pods);
+    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion. What the stable
+    // version gave up for it counts as if it were still there.
+    let given_up = d.world().of(&stable.revision).map_or(0, |found| room.serving() - found.replicas).max(0);
+    let given_up = if room.is_bounded() { given_up } else { 0 };
+    let all = weight >= 100;
+    let enough = pods.min(d.world().available(&stable.revision).saturating_add(given_up).max(1));
+    let enough = if all { enough } else { pods };
+    let serves = d.world().traffic.as_ref().is_some_and(|t| t.weights.of(c.slot) > 0);
+    let in_turn = !all && d.mode == TrafficMode::ReplicaRatio && serves;
+    if d.world().available(&c.revision) < enough || in_turn {
         d.look_again_at_next_tick();
+        pods::lacking(d, stable, c);
         let why = match c.takes_over {
             Some(TakesOver::ByHand) => "is promoted by hand",
             Some(TakesOver::ServedBefore) => "served before and comes back",
@@ -333,7 +408,10 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         let message = format!("{} {why}; adding pods before it takes over", c.version);
         return d.report(Reason::ScalingCandidate, message);
     }
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
+    if !all {
+        return approach(d, stable, c, weight);
+    }
+    let journal = Journal::of(&c.revision, Entry::Promote);
     if !d.weights(Weights::to(c.slot, 100), journal) {
         return d.wait_for_gateway();
     }
@@ -345,6 +423,23 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let message = format!("{} takes over from {}{by}", c.version, stable.version);
     become_stable(d, c, Outcome::Promoted);
     d.note(false, Reason::Promoted, "Promoted", message);
+}
+
+/// One turn on the way to all of the traffic.
+fn approach(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, weight: i32) {
+    let weights = d.step_weights(c, weight);
+    let journal = Journal::toward(&c.revision, Entry::Promote, weight);
+    if d.starves(stable, weights) || !d.weights(weights, journal) {
+        return d.wait_for_gateway();
+    }
+    d.record_weight(weight, false);
+    waiting::over(d);
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.phase = Phase::Canary;
+    }
+    d.look_again_at_next_tick();
+    let message = format!("{} takes over from {}, at {weight} % of the traffic", c.version, stable.version);
+    d.report(Reason::Promoting, message);
 }
 
 /// The pointer moves: the candidate is what serves.

@@ -4,6 +4,7 @@
 //! - `start`: a candidate appears and becomes available, without traffic
 //! - `canary`: it has traffic and is judged; steps, promotion
 //! - `recreate`: it comes in the place of the stable version's pods
+//! - `pods`: how many of each version, where both together may not be as many as they like
 //! - `waiting`: what keeps its pods from starting, and how long that is borne
 //! - `user_route`: a route that belongs to the user
 //! - `retreat`: its traffic is taken away
@@ -18,6 +19,7 @@ mod canary;
 mod channel;
 mod draft;
 mod hand;
+mod pods;
 mod recreate;
 mod retreat;
 mod start;

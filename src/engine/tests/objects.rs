@@ -198,7 +198,7 @@ fn the_route_always_names_both_slots() {
     let extra = json!({"traffic": {"gateway": {"parentRefs": [{"name": "gw", "namespace": "infra"}]}}});
     let spec = spec("https://m.example/x", &extra);
     let gateway = spec.traffic.gateway.clone().unwrap();
-    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(2) };
+    let journal = Journal::of("r1-x", Entry::Step(2));
     let r = objects::route(&owner(&spec), &gateway, Weights::to(Slot::B, 25), &journal, Some("route-uid"));
     let backends = &r["spec"]["rules"][0]["backendRefs"];
     assert_eq!((&backends[0]["name"], &backends[0]["weight"]), (&json!("wine-a"), &json!(75)));
@@ -215,7 +215,7 @@ fn testers_have_a_rule_while_there_is_something_to_test() {
     });
     let spec = spec("https://m.example/x", &json!({"traffic": {"gateway": gateway}}));
     let gateway = spec.traffic.gateway.clone().unwrap();
-    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };
+    let journal = Journal::of("r1-x", Entry::Stable);
     let rules = |weights| {
         let route = objects::route(&owner(&spec), &gateway, weights, &journal, None);
         route["spec"]["rules"].as_array().unwrap().clone()
@@ -232,7 +232,7 @@ fn testers_have_a_rule_while_there_is_something_to_test() {
 #[test]
 fn without_a_gateway_the_selector_is_the_switch() {
     let spec = spec("https://m.example/x", &json!({}));
-    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };
+    let journal = Journal::of("r1-x", Entry::Stable);
     let selector = |w| objects::ratio_service(&owner(&spec), w, &journal, None)["spec"]["selector"].clone();
     assert_eq!(selector(Weights::to(Slot::A, 100))["serin.dev/slot"], "a");
     assert_eq!(selector(Weights::to(Slot::B, 100))["serin.dev/slot"], "b");

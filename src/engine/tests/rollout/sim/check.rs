@@ -1,16 +1,17 @@
 //! What must be true at each effect, whatever happens around it.
 
-use serin_api::{Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy};
-use serin_engine::{Reading, Write, decide, plan::Entry, ramp};
+use serin_api::{Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy, WhenUnschedulable};
+use serin_engine::{Reading, Write, decide, plan::Entry};
 use serin_judge::State;
 
-use super::Sim;
+use super::{Sim, check_pods};
 
 macro_rules! must {
     ($sim:expr, $what:expr, $($text:tt)+) => {
         assert!($what, "{}\n{}", format!($($text)+), $sim.log())
     };
 }
+pub(super) use must;
 
 /// Each look at the world: remembers that the evidence has turned against the candidate.
 pub fn look(sim: &mut Sim, reading: &Reading) {
@@ -34,6 +35,7 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             must!(sim, stale || others.iter().all(|d| d.revision != *revision), "twice the same revision");
             must!(sim, stale || others.iter().all(|d| d.slot != *slot), "two revisions behind one Service");
             must!(sim, others.len() < 2 || stale, "a third Deployment");
+            check_pods::asked_for(sim, write, stale);
             unbarred(sim, revision, &spec.model.artifact.digest);
         }
         Write::Scale { name, replicas, .. } => {
@@ -41,8 +43,9 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             let of_stable =
                 sim.cluster.deployments.iter().any(|d| d.name == *name && Some(&*d.revision) == stable);
             let recreated = sim.spec.rollout.strategy == Strategy::Recreate && *replicas == 0;
-            let kept = *replicas == sim.spec.replicas || recreated;
-            must!(sim, !of_stable || kept, "stable scaled to {replicas}");
+            let kept = *replicas == sim.spec.replicas || recreated || check_pods::may_give_up(sim, *replicas);
+            must!(sim, !of_stable || kept || stale, "stable scaled to {replicas}");
+            check_pods::asked_for(sim, write, stale);
         }
         Write::DeleteDeployment { name, .. } => {
             let Some(d) = sim.cluster.deployments.iter().find(|d| d.name == *name) else { return };
@@ -111,13 +114,14 @@ fn rises(sim: &Sim, slot: Slot, weight: i32) {
         let taken_away = sim.cluster.weight(slot.other()) > 0 && available(slot.other()) > 0;
         let elsewhere = sim.status.candidate.is_some() && taken_away && !repair;
         must!(sim, available(slot) > 0 || !elsewhere, "back to a stable version that is not there");
+        check_pods::comes_back(sim, weight, available(slot));
         return;
     }
     must!(sim, available(slot) > 0, "{weight} % to nothing");
     let enough = if weight == 100 {
-        sim.spec.replicas.min(available(stable.slot).max(1))
+        check_pods::to_take_over(sim, available(stable.slot))
     } else {
-        ramp::pods_for(sim.cluster.mode, weight, sim.spec.replicas)
+        check_pods::to_carry(sim, weight)
     };
     let asserted_again = sim.status.candidate.as_ref().is_some_and(|c| c.weight == weight);
     let has = available(slot);
@@ -196,7 +200,10 @@ fn waits(sim: &Sim, next: &ModelDeploymentStatus) {
         if waiting(before).is_some() && waiting(before) == waiting(after) {
             must!(sim, before.waiting == after.waiting, "a wait that began anew: {:?}", after.waiting);
         }
-        must!(sim, after.waiting.is_none() || after.phase == Phase::Starting, "a wait with traffic");
+        let makes_room = sim.spec.rollout.when_unschedulable == WhenUnschedulable::MakeRoom;
+        let starting = after.phase == Phase::Starting;
+        must!(sim, after.waiting.is_none() || starting || makes_room, "a wait with traffic");
+        check_pods::made_room(sim, before, after);
     }
     let retreat = next.candidate.as_ref().and_then(|c| c.retreat.as_ref()).map(|r| &r.reason);
     let news = next.last_failed.as_ref().filter(|_| next.last_failed != sim.status.last_failed);

@@ -3,9 +3,11 @@
 
 pub mod channel;
 pub mod check;
+pub mod check_pods;
 pub mod cluster;
 pub mod end;
 pub mod metrics;
+pub mod rooms;
 pub mod script;
 
 use std::time::Duration;
@@ -57,6 +59,8 @@ pub enum Event {
     Kill(&'static str, Option<i64>),
     /// How new pods of a version behave from now on.
     Temper(&'static str, Temper),
+    /// The nodes have room for so many pods of all versions from now on.
+    Room(i32),
     /// What the requests of a version tell from now on.
     Quality(&'static str, Quality),
     /// Prometheus goes away or comes back.
@@ -300,6 +304,7 @@ impl Sim {
             Event::Temper(version, temper) => {
                 self.cluster.tempers.insert(version.to_owned(), temper);
             }
+            Event::Room(pods) => self.cluster.room = Some(pods),
             Event::Quality(version, quality) => {
                 self.metrics.qualities.insert(version.to_owned(), quality);
             }
@@ -476,7 +481,8 @@ fn summary(status: &ModelDeploymentStatus) -> String {
             Phase::Canary => "canary",
             Phase::Retreating => "retreating",
         };
-        format!(", {} {phase} {} at {} %", c.version, c.step, c.weight)
+        let fits = c.fits.map_or_else(String::new, |fits| format!(", {fits} fit"));
+        format!(", {} {phase} {} at {} %{fits}", c.version, c.step, c.weight)
     });
     let reasons: Vec<_> = status.conditions.iter().map(|c| format!("{}={}", c.type_, c.reason)).collect();
     format!("status: {stable}{candidate}; {:?}; {}", status.verdict, reasons.join(" "))

@@ -76,7 +76,7 @@ fn promote_at_horizon(s: &mut ModelDeploymentSpec) {
 fn rollback_at_horizon(s: &mut ModelDeploymentSpec) {
     horizon(s, OnHorizon::Rollback);
 }
-fn pause(s: &mut ModelDeploymentSpec) {
+pub fn pause(s: &mut ModelDeploymentSpec) {
     s.rollout.paused = !s.rollout.paused;
 }
 fn a_step_for_a_person(s: &mut ModelDeploymentSpec) {
@@ -159,9 +159,16 @@ fn falling_steps(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.reverse();
 }
 
-/// All of them. v1 serves from second 8 on; v2 is asked for at second 100 and ready at 105.
-#[allow(clippy::too_many_lines, reason = "a list")]
+/// All of them.
 pub fn all() -> Vec<Script> {
+    let mut all = plenty();
+    all.extend(super::rooms::all());
+    all
+}
+
+/// Those with nodes enough. v1 serves from second 8 on; v2 is asked for at second 100 and ready at 105.
+#[allow(clippy::too_many_lines, reason = "a list")]
+fn plenty() -> Vec<Script> {
     let v2 = (100, Apply("v2"));
     let only_v2 = [v2];
     let there = (90, Version("v2", true));
