@@ -7,6 +7,7 @@
 mod another_definition;
 mod autoscaling;
 mod budget;
+mod capacity;
 mod changes;
 mod channel;
 mod chaos;

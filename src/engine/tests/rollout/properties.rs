@@ -10,7 +10,11 @@ use crate::sim::{
     spec,
 };
 use proptest::prelude::*;
-use serin_api::Strategy::{BlueGreen, Canary, Recreate};
+use serin_api::{
+    IntOrString,
+    Strategy::{BlueGreen, Canary, Recreate},
+    WhenUnschedulable,
+};
 
 const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
 
@@ -58,6 +62,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (version(), prop::sample::select(vec!["1", "2"])).prop_map(|(v, step)| Skip(v, step)),
         1 => any::<bool>().prop_map(|p| Edit(if p { paused } else { running })),
         1 => Just(Edit(crate::sim::script::hasty)),
+        1 => (3..9i32).prop_map(Room),
+        1 => prop::sample::select(vec![one_more as fn(&mut _), half_more, no_bound, makes_room, waits]).prop_map(Edit),
         1 => prop::sample::select(vec![Canary, BlueGreen, Recreate]).prop_map(|s| Edit(match s {
             Canary => canary,
             BlueGreen => blue,
@@ -67,15 +73,41 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn one_more(s: &mut serin_api::ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.max_surge = Some(IntOrString::Int(1));
+    }
+}
+fn half_more(s: &mut serin_api::ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.max_surge = Some(IntOrString::String("50%".to_owned()));
+    }
+}
+fn no_bound(s: &mut serin_api::ModelDeploymentSpec) {
+    s.rollout.max_surge = None;
+}
+fn makes_room(s: &mut serin_api::ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.when_unschedulable = WhenUnschedulable::MakeRoom;
+    }
+}
+fn waits(s: &mut serin_api::ModelDeploymentSpec) {
+    s.rollout.when_unschedulable = WhenUnschedulable::Wait;
+    s.rollout.min_available = None;
+}
 fn canary(s: &mut serin_api::ModelDeploymentSpec) {
     s.rollout.strategy = Canary;
 }
 fn blue(s: &mut serin_api::ModelDeploymentSpec) {
     s.rollout.steps.clear();
+    no_bound(s);
+    waits(s);
     s.rollout.strategy = BlueGreen;
 }
 fn recreate(s: &mut serin_api::ModelDeploymentSpec) {
     s.rollout.steps.clear();
+    no_bound(s);
+    waits(s);
     s.rollout.strategy = Recreate;
 }
 fn paused(s: &mut serin_api::ModelDeploymentSpec) {
@@ -103,6 +135,8 @@ fn heal(sim: &mut Sim) {
     sim.play(Away(false));
     sim.play(GatewayRefuses(false));
     sim.play(Edit(running));
+    // There is room for both.
+    sim.play(Room(40));
     if sim.cluster.user_route && sim.cluster.route.is_none() {
         sim.play(MakeRoute);
     }
@@ -123,7 +157,7 @@ fn heal(sim: &mut Sim) {
 
 /// Where it happens.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "six coins")]
+#[allow(clippy::struct_excessive_bools, reason = "eight coins")]
 struct World {
     steps: bool,
     ratio: bool,
@@ -132,16 +166,22 @@ struct World {
     users_route: bool,
     /// The operator dies after each single effect.
     mortal: bool,
+    /// One pod more than asked for, of both versions together.
+    bounded: bool,
+    /// The stable version makes room.
+    makes_room: bool,
 }
 
 fn world() -> impl Strategy<Value = World> {
-    any::<[bool; 6]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal]| World {
+    any::<[bool; 8]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal, bounded, makes_room]| World {
         steps,
         ratio,
         drain,
         testers,
         users_route,
         mortal,
+        bounded,
+        makes_room,
     })
 }
 
@@ -160,6 +200,12 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
         first.traffic.gateway = None;
     } else if world.users_route {
         crate::sim::script::by_user_route(&mut first);
+    }
+    if world.bounded {
+        one_more(&mut first);
+    }
+    if world.makes_room {
+        makes_room(&mut first);
     }
     let mut sim = Sim::new(first);
     sim.crash_always = world.mortal;
