@@ -96,8 +96,8 @@ async fn room_that_is_made_costs_no_request_and_a_bad_version_gives_it_back() {
         scene.settled().await?;
 
         // A third of the requests to it fail, at a weight for which pods were given up.
-        scene.put(&object(scene, Version::V3, resource)?).await?;
-        scene.ended("v3", Outcome::RolledBack).await?;
+        scene.put(&object(scene, Version::BadFeatures, resource)?).await?;
+        scene.ended(Version::BadFeatures.label(), Outcome::RolledBack).await?;
         client::until("all pods of v2 are back", PATIENCE, || async {
             let pods = scene.stable_pods().await.map_err(|e| e.to_string())?;
             let stable = scene.status().await.map_err(|e| e.to_string())?.stable.ok_or("nothing is stable")?;
@@ -106,7 +106,7 @@ async fn room_that_is_made_costs_no_request_and_a_bad_version_gives_it_back() {
         })
         .await?;
         let counts = load.stop().await?;
-        assert_eq!(scene.failed_besides(&counts, &[Version::V3])?, 0, "{counts:?}");
+        assert_eq!(scene.failed_besides(&counts, &[Version::BadFeatures])?, 0, "{counts:?}");
         Ok(())
     })
     .await;

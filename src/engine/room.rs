@@ -194,3 +194,106 @@ impl Room {
         if self.bounded { (self.total - kept).max(1) } else { i32::MAX }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rollout(surge: i32) -> Rollout {
+        Rollout { max_surge: Some(IntOrString::Int(surge)), ..Rollout::default() }
+    }
+    fn room(mode: TrafficMode, replicas: i32, surge: i32) -> Room {
+        Room::of(mode, &rollout(surge), replicas, None)
+    }
+
+    #[test]
+    fn without_a_bound_nothing_is_given_up() {
+        let room = Room::of(TrafficMode::Gateway, &Rollout::default(), 4, Some(2));
+        assert_eq!((room.is_bounded(), room.total(), room.serving()), (false, 8, 4));
+        assert_eq!(room.pair(50), Pods { stable: 4, candidate: 2 });
+        assert_eq!(room.next(100, 4), Next { pods: 4, weight: 100 });
+    }
+
+    /// Behind a gateway one pod more is enough for every weight, and no pod carries more than one of all of them did.
+    #[test]
+    fn pods_and_weights_take_turns_to_any_weight() {
+        for replicas in (1..=40).chain([99, 100, 101, 250, 1000]) {
+            for surge in [1, 2, 7] {
+                let room = room(TrafficMode::Gateway, replicas, surge);
+                for aim in [1, 10, 33, 50, 99, 100] {
+                    let mut weight = 0;
+                    let mut turns = 0;
+                    while weight < aim {
+                        let kept = room.needs(100 - weight);
+                        assert!((1..=replicas).contains(&kept), "{room:?} at {weight}");
+                        let next = room.next(aim, kept);
+                        assert!(next.weight > weight, "{room:?} stays at {weight} on its way to {aim}: {next:?}");
+                        assert!(room.carries(next.pods) >= next.weight, "{room:?}: {next:?}");
+                        assert!(next.pods + kept <= room.total(), "{room:?}: {next:?} beside {kept}");
+                        (weight, turns) = (next.weight, turns + 1);
+                    }
+                    assert!(turns <= 100, "{turns} turns");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_percent_is_not_seen() {
+        let room = room(TrafficMode::Gateway, 3, 1);
+        assert_eq!([0, 1, 2, 3].map(|pods| room.carries(pods)), [0, 33, 67, 100]);
+        assert_eq!([0, 33, 34, 67, 68, 100].map(|share| room.needs(share)), [0, 1, 2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn a_percentage_is_rounded_up() {
+        let by = |percent: &str, replicas| {
+            let surge = Some(IntOrString::String(percent.to_owned()));
+            let rollout = Rollout { max_surge: surge, ..Rollout::default() };
+            Room::of(TrafficMode::Gateway, &rollout, replicas, None).total() - replicas
+        };
+        assert_eq!([by("25%", 4), by("25%", 5), by("1%", 3), by("100%", 3)], [1, 2, 1, 3]);
+    }
+
+    #[test]
+    fn by_replica_ratio_the_closest_share_is_taken() {
+        let room = room(TrafficMode::ReplicaRatio, 4, 1);
+        for (weight, stable, candidate, reachable) in
+            [(5, 4, 1, 20), (20, 4, 1, 20), (25, 3, 1, 25), (50, 2, 2, 50), (70, 1, 3, 75), (99, 1, 4, 80)]
+        {
+            assert_eq!(room.pair(weight), Pods { stable, candidate }, "{weight}");
+            assert_eq!(room.reachable(weight), reachable, "{weight}");
+        }
+        let steps = [5, 20, 50].map(|weight| Step { weight, hold_seconds: 1, pause: false });
+        assert_eq!(room.reachable_of(&steps), [20, 20, 50]);
+        assert_eq!(room.reachable_of(&steps[1..]), Vec::<i32>::new());
+        for (replicas, surge) in [(1, 1), (3, 2), (9, 1), (1000, 10)] {
+            let room = self::room(TrafficMode::ReplicaRatio, replicas, surge);
+            for weight in 1..100 {
+                let Pods { stable, candidate } = room.pair(weight);
+                assert!(stable >= 1 && candidate >= 1 && stable <= replicas, "{room:?} {weight}");
+                assert!((replicas..=room.total()).contains(&(stable + candidate)), "{room:?} {weight}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_fits_is_learned_and_never_below_what_is_left() {
+        let mut makes_room = Rollout { when_unschedulable: WhenUnschedulable::MakeRoom, ..Rollout::default() };
+        let of = |rollout: &Rollout, replicas, fits| Room::of(TrafficMode::Gateway, rollout, replicas, fits);
+        let room = of(&makes_room, 4, None);
+        // Six were asked for, four fit: three are left to serve, one is there to move.
+        assert_eq!((room.is_bounded(), room.shrunk_to(&makes_room, 4)), (false, Some(4)));
+        let room = of(&makes_room, 4, Some(4));
+        assert_eq!((room.is_bounded(), room.serving(), room.total()), (true, 3, 4));
+        assert_eq!((room.needs(100), room.pair(50)), (3, Pods { stable: 2, candidate: 2 }));
+        assert_eq!(room.shrunk_to(&makes_room, 2), None, "one of four is all that is taken");
+        makes_room.min_available = Some(IntOrString::String("50%".to_owned()));
+        assert_eq!(room.shrunk_to(&makes_room, 2), Some(3));
+        assert_eq!(of(&makes_room, 4, Some(1)).serving(), 2);
+        // One pod stays, whatever is asked for.
+        assert_eq!(of(&makes_room, 1, None).shrunk_to(&makes_room, 1), None);
+        // Where all of them fit beside one more, none is missing.
+        assert_eq!(of(&makes_room, 4, Some(5)).serving(), 4);
+    }
+}

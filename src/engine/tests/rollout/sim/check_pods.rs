@@ -25,7 +25,8 @@ fn left(sim: &Sim) -> i32 {
     fits.map_or(n, |fits| n.min(fits - 1).max(floor))
 }
 
-fn is_bounded(sim: &Sim) -> bool {
+/// Whether the stable version may be asked for pods.
+pub fn is_bounded(sim: &Sim) -> bool {
     sim.spec.rollout.max_surge.is_some() || sim.status.candidate.as_ref().is_some_and(|c| c.fits.is_some())
 }
 
