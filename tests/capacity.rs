@@ -89,7 +89,8 @@ async fn bound_follows_replicas_that_somebody_else_sets() {
         let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
         world.models().patch_scale(NAME, &PatchParams::default(), &scale).await.unwrap();
     };
-    let pods = |slot: &'static str, number: i64| move |now: &Now| invariants::available(now, NAME, slot) == number;
+    let pods =
+        |slot: &'static str, number: i64| move |now: &Now| invariants::available(now, NAME, slot) == number;
     scale(10).await;
     world.until("half of ten are of v2", 30, pods("b", 5)).await;
     world.until("the rest of v1, and one more", 30, pods("a", 6)).await;
@@ -119,8 +120,9 @@ async fn room_is_made_for_a_candidate_that_no_node_takes() {
     let model = world.until_model(NAME, "it waits for a node", 20, waits).await;
     let message = model.message(Type::Progressing);
     assert!(message.contains("room is made for it at"), "{message}");
-    let model =
-        world.until_model(NAME, "room is made", 30, |m| m.tries("v2").is_some_and(|c| c.fits == Some(4))).await;
+    let model = world
+        .until_model(NAME, "room is made", 30, |m| m.tries("v2").is_some_and(|c| c.fits == Some(4)))
+        .await;
     assert_eq!(model.condition(Type::Ready).0, "True");
     world.until("v1 gives up a pod", 20, |now| invariants::available(now, NAME, "a") == 3).await;
     world.settled(Duration::from_secs(1)).await;

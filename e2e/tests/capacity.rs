@@ -20,7 +20,8 @@ use serin_e2e::{
 /// (<https://kubernetes.io/docs/tasks/administer-cluster/extended-resource-node/>).
 async fn places(scene: &Scene, resource: &str, number: u32) -> Result<(), Error> {
     let nodes: Api<Node> = Api::all(scene.kube.clone());
-    let name = nodes.list(&ListParams::default()).await?.items.into_iter().next().and_then(|n| n.metadata.name);
+    let name =
+        nodes.list(&ListParams::default()).await?.items.into_iter().next().and_then(|n| n.metadata.name);
     let name = name.ok_or("there is no node")?;
     let capacity = json!({"status": {"capacity": {resource: number.to_string()}}});
     nodes.patch_status(&name, &PatchParams::default(), &Patch::Merge(capacity)).await?;
@@ -88,9 +89,7 @@ async fn room_that_is_made_costs_no_request_and_a_bad_version_gives_it_back() {
         scene.serves("v1").await?;
         let load = scene.load(100)?;
         scene.put(&object(scene, Version::V2, resource)?).await?;
-        scene
-            .until("room is made", |_, s| s.candidate.as_ref().is_some_and(|c| c.fits == Some(3)))
-            .await?;
+        scene.until("room is made", |_, s| s.candidate.as_ref().is_some_and(|c| c.fits == Some(3))).await?;
         scene.ended("v2", Outcome::Promoted).await?;
         scene.serves("v2").await?;
         scene.settled().await?;
@@ -100,7 +99,8 @@ async fn room_that_is_made_costs_no_request_and_a_bad_version_gives_it_back() {
         scene.ended(Version::BadFeatures.label(), Outcome::RolledBack).await?;
         client::until("all pods of v2 are back", PATIENCE, || async {
             let pods = scene.stable_pods().await.map_err(|e| e.to_string())?;
-            let stable = scene.status().await.map_err(|e| e.to_string())?.stable.ok_or("nothing is stable")?;
+            let stable =
+                scene.status().await.map_err(|e| e.to_string())?.stable.ok_or("nothing is stable")?;
             let ready = scene.ready_pods(&stable.revision).await.map_err(|e| e.to_string())?;
             if ready == 3 && pods.len() == 3 { Ok(()) } else { Err(format!("{ready} of {}", pods.len())) }
         })

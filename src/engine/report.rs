@@ -130,7 +130,9 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         Some(_) if refused => {
             (State::False, Reason::RouteNotAccepted, "the gateway refuses the route".to_owned())
         }
-        Some(s) if available >= wanted || shared(status, input, s) => (State::True, Reason::Complete, format!("{} serves", s.version)),
+        Some(s) if available >= wanted || shared(status, input, s) => {
+            (State::True, Reason::Complete, format!("{} serves", s.version))
+        }
         Some(s) if available == 0 => {
             (State::False, Reason::StableUnavailable, format!("{} has no available pod", s.version))
         }
@@ -202,13 +204,13 @@ fn gave_up(status: &ModelDeploymentStatus, input: &Input<'_>, s: &Stable) -> boo
     room.is_bounded() && asked < input.spec.replicas
 }
 
-/// Whether both versions together have the pods that a rollout leaves.
+/// Whether both versions together have the pods that a rollout leaves, where the one gives up what the other one gets.
 fn shared(status: &ModelDeploymentStatus, input: &Input<'_>, s: &Stable) -> bool {
     let Some(c) = &status.candidate else { return false };
     let room = Room::of(input.mode(), &input.spec.rollout, input.spec.replicas, c.fits);
     let available = |revision: &str| input.world.available(revision);
     let tried = if c.weight > 0 { available(&c.revision) } else { 0 };
-    gave_up(status, input, s) && available(&s.revision) > 0 && available(&s.revision) + tried >= room.serving()
+    room.is_bounded() && available(&s.revision) > 0 && available(&s.revision) + tried >= room.serving()
 }
 
 /// Revoked: what serves goes on serving, as taking it away would be an outage that nobody asked for; but it is said. The

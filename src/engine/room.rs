@@ -227,7 +227,10 @@ mod tests {
                         let kept = room.needs(100 - weight);
                         assert!((1..=replicas).contains(&kept), "{room:?} at {weight}");
                         let next = room.next(aim, kept);
-                        assert!(next.weight > weight, "{room:?} stays at {weight} on its way to {aim}: {next:?}");
+                        assert!(
+                            next.weight > weight,
+                            "{room:?} stays at {weight} on its way to {aim}: {next:?}"
+                        );
                         assert!(room.carries(next.pods) >= next.weight, "{room:?}: {next:?}");
                         assert!(next.pods + kept <= room.total(), "{room:?}: {next:?} beside {kept}");
                         (weight, turns) = (next.weight, turns + 1);
@@ -279,7 +282,8 @@ mod tests {
 
     #[test]
     fn what_fits_is_learned_and_never_below_what_is_left() {
-        let mut makes_room = Rollout { when_unschedulable: WhenUnschedulable::MakeRoom, ..Rollout::default() };
+        let mut makes_room =
+            Rollout { when_unschedulable: WhenUnschedulable::MakeRoom, ..Rollout::default() };
         let of = |rollout: &Rollout, replicas, fits| Room::of(TrafficMode::Gateway, rollout, replicas, fits);
         let room = of(&makes_room, 4, None);
         // Six were asked for, four fit: three are left to serve, one is there to move.

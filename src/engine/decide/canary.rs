@@ -212,14 +212,7 @@ fn step(steps: &[Step], index: i32) -> Option<&Step> {
 
 /// Stays at the step's weight, re-asserting it if somebody changed it. Where both versions may not have all the pods at once,
 /// it gets there by turns: pods, weight, pods that go, pods that come.
-fn hold(
-    d: &mut Draft<'_>,
-    stable: &Stable,
-    c: &Candidate,
-    steps: &[Step],
-    allowed: &Allowed,
-    climbs: bool,
-) {
+fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allowed: &Allowed, climbs: bool) {
     let aim = step(steps, c.step_index).map_or(c.weight, |s| s.weight);
     let weight = if climbs || c.weight >= aim { aim } else { c.weight };
     let next = step(steps, c.step_index + 1).map_or(100, |s| s.weight);
@@ -263,7 +256,7 @@ fn hold(
 
 /// One turn on the way to the weight of a step. `true`: it goes on, and was said.
 fn climb(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, pods: i32, reached: i32, aim: i32) -> bool {
-    if d.world().available(&c.revision) < pods || d.mode == TrafficMode::ReplicaRatio && reached < aim {
+    if d.world().available(&c.revision) < pods {
         d.assert_step(stable, c, c.weight);
         pods::lacking(d, stable, c);
         let (reason, why) = match waiting::words(d, &c.revision) {
@@ -395,9 +388,7 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let all = weight >= 100;
     let enough = pods.min(d.world().available(&stable.revision).saturating_add(given_up).max(1));
     let enough = if all { enough } else { pods };
-    let serves = d.world().traffic.as_ref().is_some_and(|t| t.weights.of(c.slot) > 0);
-    let in_turn = !all && d.mode == TrafficMode::ReplicaRatio && serves;
-    if d.world().available(&c.revision) < enough || in_turn {
+    if d.world().available(&c.revision) < enough {
         d.look_again_at_next_tick();
         pods::lacking(d, stable, c);
         let why = match c.takes_over {

@@ -234,7 +234,8 @@ pub(super) fn make_room(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bo
         waiting::begin_anew(candidate, now);
     }
     d.decisive = true;
-    let message = format!("no node has room for pods of {}: {} gives up pods for it", c.version, stable.version);
+    let message =
+        format!("no node has room for pods of {}: {} gives up pods for it", c.version, stable.version);
     d.note(true, Reason::Unschedulable, format!("Room{fits}"), message.clone());
     d.report(Reason::Unschedulable, message);
     d.look_again(Duration::from_millis(50));

@@ -69,7 +69,11 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
     let why = c.retreat.as_ref().map_or("", |r| &r.message);
     if !pods::give_back(d, stable, c) {
-        let message = format!("{}; the weight follows the pods that {} gets back", going_back(stable, c, why), stable.version);
+        let message = format!(
+            "{}; the weight follows the pods that {} gets back",
+            going_back(stable, c, why),
+            stable.version
+        );
         return d.report(Reason::RollingBack, message);
     }
     if !d.all_back_to(stable) {

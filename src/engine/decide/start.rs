@@ -92,7 +92,8 @@ fn said_to_be_unreachable(d: &Draft<'_>) -> String {
         .map(|(step, reachable)| format!("{reachable} % instead of {} %", step.weight))
         .collect();
     let room = d.room();
-    let bound = if room.is_bounded() { format!(", {} of both together", room.total()) } else { String::new() };
+    let bound =
+        if room.is_bounded() { format!(", {} of both together", room.total()) } else { String::new() };
     format!("; by share of {} pods{bound}, these weights are the closest: {}", d.replicas, pairs.join(", "))
 }
 

@@ -173,15 +173,8 @@ struct World {
 }
 
 fn world() -> impl Strategy<Value = World> {
-    any::<[bool; 8]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal, bounded, makes_room]| World {
-        steps,
-        ratio,
-        drain,
-        testers,
-        users_route,
-        mortal,
-        bounded,
-        makes_room,
+    any::<[bool; 8]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal, bounded, makes_room]| {
+        World { steps, ratio, drain, testers, users_route, mortal, bounded, makes_room }
     })
 }
 

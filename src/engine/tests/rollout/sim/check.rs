@@ -1,6 +1,8 @@
 //! What must be true at each effect, whatever happens around it.
 
-use serin_api::{Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy, WhenUnschedulable};
+use serin_api::{
+    Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy, WhenUnschedulable,
+};
 use serin_engine::{Reading, Write, decide, plan::Entry};
 use serin_judge::State;
 
@@ -44,7 +46,11 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
                 sim.cluster.deployments.iter().any(|d| d.name == *name && Some(&*d.revision) == stable);
             let recreated = sim.spec.rollout.strategy == Strategy::Recreate && *replicas == 0;
             let kept = *replicas == sim.spec.replicas || recreated || check_pods::may_give_up(sim, *replicas);
-            must!(sim, !of_stable || kept || (stale && check_pods::is_bounded(sim)), "stable scaled to {replicas}");
+            must!(
+                sim,
+                !of_stable || kept || (stale && check_pods::is_bounded(sim)),
+                "stable scaled to {replicas}"
+            );
             check_pods::asked_for(sim, write, stale);
         }
         Write::DeleteDeployment { name, .. } => {

@@ -74,8 +74,14 @@ pub fn asked_for(sim: &Sim, write: &Write, stale: bool) {
     let all: i32 = sim.cluster.deployments.iter().filter(|d| d.gone_at.is_none()).map(|d| d.replicas).sum();
     let others = all - before;
     // What is known to be needed goes before the bound: no candidate, no more than carries the traffic.
-    let needed = revision == stable.revision && (sim.status.candidate.is_none() || !may_give_up(sim, after - 1));
-    must!(sim, after <= before || others + after <= most || needed, "{} pods, {most} at the most", others + after);
+    let needed =
+        revision == stable.revision && (sim.status.candidate.is_none() || !may_give_up(sim, after - 1));
+    must!(
+        sim,
+        after <= before || others + after <= most || needed,
+        "{} pods, {most} at the most",
+        others + after
+    );
 }
 
 /// Pods of a candidate that are enough for a weight.
