@@ -381,13 +381,11 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let Next { pods, weight } =
         if room.is_bounded() { d.next(stable, c, 100) } else { Next { pods: d.replicas, weight: 100 } };
     d.ensure(&c.revision, &c.spec, c.slot, pods, pods);
-    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion. What the stable
-    // version gave up for it counts as if it were still there.
-    let given_up = d.world().of(&stable.revision).map_or(0, |found| room.serving() - found.replicas).max(0);
-    let given_up = if room.is_bounded() { given_up } else { 0 };
+    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion. Where the stable
+    // version gave pods up, those that serve now are not what is needed.
+    let serving = d.world().available(&stable.revision);
+    let enough = if room.is_bounded() && serving > 0 { pods } else { pods.min(serving.max(1)) };
     let all = weight >= 100;
-    let enough = pods.min(d.world().available(&stable.revision).saturating_add(given_up).max(1));
-    let enough = if all { enough } else { pods };
     if d.world().available(&c.revision) < enough {
         d.look_again_at_next_tick();
         pods::lacking(d, stable, c);

@@ -15,10 +15,11 @@ use crate::{
 };
 
 impl<'a> Draft<'a> {
-    /// The bounds of the present rollout.
+    /// The bounds of the present rollout. What was seen to fit counts once it is recorded.
     pub(super) fn room(&self) -> Room {
-        let fits = self.status.candidate.as_ref().and_then(|c| c.fits);
-        Room::of(self.mode, &self.input.spec.rollout, self.replicas, fits)
+        let tried = self.status.candidate.as_ref().map(|c| &c.revision);
+        let known = self.input.status.candidate.as_ref().filter(|known| Some(&known.revision) == tried);
+        Room::of(self.mode, &self.input.spec.rollout, self.replicas, known.and_then(|c| c.fits))
     }
 
     /// Ensures that a revision's Deployment is there, with a number of pods between `low` and `high`.
@@ -93,7 +94,9 @@ impl<'a> Draft<'a> {
             room
         };
         let most = room.beside(self.others(s));
-        let kept = self.kept(s, c).min(self.replicas);
+        // What carries its traffic stays; but nothing is asked for beyond the bound.
+        let present = self.world().of(&s.revision).map_or(0, |found| found.replicas);
+        let kept = self.kept(s, c).min(self.replicas).min(present);
         self.stable_goal.map_or(most, |goal| goal.min(most)).clamp(kept, self.replicas)
     }
 

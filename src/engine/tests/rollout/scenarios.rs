@@ -373,7 +373,7 @@ fn what_serves_is_never_made_again() {
     for script in script::all() {
         // Lost to somebody's hand, never there, or asked for again when it was long gone.
         let again = ["the window", "made again", "a channel, revoked while it serves", "without a version"];
-        if script.name == "stable lost" || again.iter().any(|part| script.name.contains(part)) {
+        if script.name.ends_with("stable lost") || again.iter().any(|part| script.name.contains(part)) {
             continue;
         }
         let sim = script.run();

@@ -56,7 +56,7 @@ pub fn may_give_up(sim: &Sim, replicas: i32) -> bool {
     is_bounded(sim) && replicas <= sim.spec.replicas && with_others
 }
 
-/// No pod is asked for beyond the bound, unless the stable version needs it.
+/// No pod is asked for beyond the bound, unless nothing is tried.
 pub fn asked_for(sim: &Sim, write: &Write, stale: bool) {
     let Some(surge) = sim.spec.rollout.max_surge.as_ref().filter(|_| !stale) else { return };
     let n = sim.spec.replicas.max(1);
@@ -73,9 +73,8 @@ pub fn asked_for(sim: &Sim, write: &Write, stale: bool) {
     };
     let all: i32 = sim.cluster.deployments.iter().filter(|d| d.gone_at.is_none()).map(|d| d.replicas).sum();
     let others = all - before;
-    // What is known to be needed goes before the bound: no candidate, no more than carries the traffic.
-    let needed =
-        revision == stable.revision && (sim.status.candidate.is_none() || !may_give_up(sim, after - 1));
+    // Nothing is tried any more: what is left of it is on its way out.
+    let needed = revision == stable.revision && sim.status.candidate.is_none();
     must!(
         sim,
         after <= before || others + after <= most || needed,
@@ -96,14 +95,9 @@ pub fn to_carry(sim: &Sim, weight: i32) -> i32 {
     }
 }
 
-/// Pods of a candidate that are enough for all of the traffic: as many as serve now, and what was given up for it.
+/// Pods of a candidate that are enough for all of the traffic: as many as serve now, or all where some were given up.
 pub fn to_take_over(sim: &Sim, available: i32) -> i32 {
-    let stable = sim.status.stable.as_ref();
-    let asked = stable.and_then(|s| sim.cluster.deployments.iter().find(|d| d.revision == s.revision));
-    let given_up = asked.map_or(0, |d| left(sim) - d.replicas).max(0);
-    let given_up = if is_bounded(sim) { given_up } else { 0 };
-    let all = if is_bounded(sim) { left(sim) } else { sim.spec.replicas };
-    all.min((available + given_up).max(1))
+    if is_bounded(sim) && available > 0 { left(sim) } else { sim.spec.replicas.min(available.max(1)) }
 }
 
 /// What was given up comes back before the traffic does, unless the candidate is gone or it takes too long.

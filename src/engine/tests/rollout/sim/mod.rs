@@ -304,7 +304,10 @@ impl Sim {
             Event::Temper(version, temper) => {
                 self.cluster.tempers.insert(version.to_owned(), temper);
             }
-            Event::Room(pods) => self.cluster.room = Some(pods),
+            Event::Room(pods) => {
+                self.cluster.room = Some(pods);
+                self.cluster.evolve();
+            }
             Event::Quality(version, quality) => {
                 self.metrics.qualities.insert(version.to_owned(), quality);
             }
