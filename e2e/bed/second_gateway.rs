@@ -108,12 +108,17 @@ fn start(state: &State, tools: &SecondGatewayTools, progress: Progress) -> Resul
     }
     apply_path(state, &tools.crds)?;
     let established = format!("crd/{DEFINITION}");
-    run::output(state.kubectl().args([
-        "wait",
-        "--for=condition=Established",
-        "--timeout=60s",
-        &established,
-    ]))?;
+    // kubectl gives up at once on a definition that has no condition yet.
+    wait::until(
+        "the second gateway's definitions",
+        node::PATIENCE,
+        &state.place(),
+        &["kube-apiserver"],
+        || {
+            let args = ["wait", "--for=condition=Established", "--timeout=5s", &established];
+            run::output(state.kubectl().args(args)).is_ok()
+        },
+    )?;
     apply(state, &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"))?;
     run::output(
         Command::new(&tools.controller)
