@@ -74,7 +74,8 @@ fn stand(m: &Moment) -> Stand {
         | "StableUnavailable"
         | "ProgressDeadlineExceeded"
         | "RouteUnusable"
-        | "RouteNotAccepted" => Stand::Failed,
+        | "RouteNotAccepted"
+        | "MirrorUnsupported" => Stand::Failed,
         "NoVersion" if status.stable.is_some() => Stand::Failed,
         "CrashLoop" | "ImagePull" | "Unschedulable" | "ModelNotFetched" if first_is_stuck(m, reason) => {
             Stand::Failed
