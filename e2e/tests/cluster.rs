@@ -17,7 +17,6 @@ mod retraining;
 mod scaling;
 mod second_gateway;
 mod serving;
-mod sessions;
 mod shadow;
 mod starts;
 mod training;
