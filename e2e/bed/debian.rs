@@ -36,6 +36,19 @@ pub fn install(progress: Progress) -> Result<(), Error> {
     }
     progress(&format!("installing {}", missing.join(", ")));
     let _policy = NoServices::begin()?;
+    carry_out(&command)?;
+    for service in missing.iter().filter(|name| run::which(name).is_some()) {
+        // We run these ourselves; at the next start of the machine too.
+        let _ = run::output(Command::new("systemctl").args(["disable", service]));
+    }
+    match self::missing().first() {
+        None => Ok(()),
+        Some(package) => Err(Error::Missing { what: (*package).to_owned(), install: command }),
+    }
+}
+
+/// Runs an `apt-get install …`.
+fn carry_out(command: &str) -> Result<(), Error> {
     let apt = |args: &[&str]| {
         run::output(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
     };
@@ -46,14 +59,7 @@ pub fn install(progress: Progress) -> Result<(), Error> {
         apt(&["update", "-qq"])?;
         apt(&words)?;
     }
-    for service in missing.iter().filter(|name| run::which(name).is_some()) {
-        // We run these ourselves; at the next start of the machine too.
-        let _ = run::output(Command::new("systemctl").args(["disable", service]));
-    }
-    match self::missing().first() {
-        None => Ok(()),
-        Some(package) => Err(Error::Missing { what: (*package).to_owned(), install: command }),
-    }
+    Ok(())
 }
 
 fn missing() -> Vec<&'static str> {
@@ -90,16 +96,7 @@ fn install_one(name: &str, progress: Progress) -> Result<PathBuf, Error> {
         return Err(missing());
     }
     progress(&format!("installing {name}"));
-    let apt = |args: &[&str]| {
-        run::output(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    let mut words: Vec<&str> = command.split(' ').skip(1).collect();
-    words.push("-qq");
-    if apt(&words).is_err() {
-        // The list of packages may be old, or there may be none yet.
-        apt(&["update", "-qq"])?;
-        apt(&words)?;
-    }
+    carry_out(&command)?;
     run::which(name).ok_or_else(missing)
 }
 
