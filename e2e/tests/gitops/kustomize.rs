@@ -59,8 +59,9 @@ fn sorted(mut all: Vec<Value>) -> Vec<Value> {
 }
 
 #[test]
-fn the_base_is_the_definitions_and_the_operator() {
+fn the_base_is_the_definitions_the_operator_and_who_may_write() {
     let mut committed = objects(&file("deploy/operator.yaml"));
+    committed.extend(objects(&file("deploy/admission.yaml")));
     for crd in std::fs::read_dir(images::repository().join("crds")).unwrap() {
         let path = crd.unwrap().path();
         if path.extension().is_some_and(|e| e == "yaml") {
@@ -79,7 +80,13 @@ fn the_base_is_the_definitions_and_the_operator() {
 fn in_one_namespace_it_is_what_the_chart_makes_there() {
     let (ours, chart) = (overlay("namespaced"), by_chart("namespaced", &[]));
     let kinds: BTreeSet<_> = ours.iter().map(|o| o["kind"].as_str().unwrap()).collect();
-    assert!(!kinds.contains("ClusterRole") && !kinds.contains("ClusterRoleBinding"), "{kinds:?}");
+    let of_the_cluster = [
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ];
+    assert!(of_the_cluster.iter().all(|kind| !kinds.contains(kind)), "{kinds:?}");
     for (kind, field) in [("Role", "rules"), ("RoleBinding", "roleRef"), ("RoleBinding", "subjects")] {
         let (ours, chart) = (one(&ours, kind, "serin"), one(&chart, kind, "serin"));
         assert_eq!(ours[field], chart[field], "{kind} {field}");
