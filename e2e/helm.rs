@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use serin_bed::Bed;
+use serin_bed::{Bed, HelmLine};
 
 use crate::{Error, images};
 
@@ -22,16 +22,16 @@ pub struct Helm {
 
 impl Helm {
     /// Without a cluster: for lint and template.
-    pub fn alone() -> Result<Self, Error> {
-        let program = serin_bed::helm(&mut |line| eprintln!("{line}"))?;
+    pub fn alone(line: HelmLine) -> Result<Self, Error> {
+        let program = serin_bed::helm(line, &mut |line| eprintln!("{line}"))?;
         let home = images::target().join("e2e/helm");
         std::fs::create_dir_all(&home)?;
         Ok(Self { program, home, kubeconfig: None })
     }
 
     /// Against a cluster.
-    pub fn of(bed: &Bed) -> Result<Self, Error> {
-        Ok(Self { kubeconfig: Some(bed.kubeconfig().to_owned()), ..Self::alone()? })
+    pub fn of(bed: &Bed, line: HelmLine) -> Result<Self, Error> {
+        Ok(Self { kubeconfig: Some(bed.kubeconfig().to_owned()), ..Self::alone(line)? })
     }
 
     /// What it printed, or what it complained of.

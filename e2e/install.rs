@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{Api, Client, api::ListParams};
-use serin_bed::Bed;
+use serin_bed::{Bed, HelmLine};
 
 use crate::{
     Error, client,
@@ -65,7 +65,7 @@ pub fn chart(bed: &Bed) -> Result<(), Error> {
     let content = format!("podAnnotations.serin\\.test/image={}", images::content("serin")?);
     let mut args = vec!["upgrade", "--install", "serin", &chart, "--set", &url, "--set-string", &content];
     args.extend(place);
-    Helm::of(bed)?.run(&args).map(drop)
+    Helm::of(bed, HelmLine::Four)?.run(&args).map(drop)
 }
 
 /// A file server with the models, in `namespace`.

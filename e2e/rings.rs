@@ -200,6 +200,9 @@ impl Ring {
                 return Ok(None);
             }
             up?;
+            if arguments.kubeconfig.is_none() && arguments.filter.is_none() {
+                tokio::task::block_in_place(|| serin_bed::build_second_gateway(&mut say))?;
+            }
         }
         let mut good = true;
         let mut mine: Vec<_> = programs.iter().filter(|program| self.runs(program)).collect();

@@ -91,6 +91,12 @@ impl Bed {
     }
 }
 
+/// Builds what [`Bed::second_gateway`] starts, if it is not there yet: some minutes of every core, which scenarios under load
+/// would not bear beside them.
+pub fn build_second_gateway(progress: Progress) -> Result<(), Error> {
+    SecondGatewayTools::prepare(progress).map(drop)
+}
+
 /// Whether its Gateway takes traffic.
 fn programmed(state: &State) -> bool {
     let path = "jsonpath={.status.conditions[?(@.type==\"Programmed\")].status}";

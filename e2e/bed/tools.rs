@@ -75,9 +75,18 @@ impl Tools {
     }
 }
 
+/// Which Helm. The one before the newest is still maintained, and in many pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HelmLine {
+    /// Helm 3, which patches by three-way merge.
+    Three,
+    /// Helm 4, which applies on the server.
+    Four,
+}
+
 /// Helm: no part of a bed, but pinned and built like its programs.
-pub fn helm(progress: Progress) -> Result<PathBuf, Error> {
-    Ok(go::helm(progress)?.join("helm"))
+pub fn helm(line: HelmLine, progress: Progress) -> Result<PathBuf, Error> {
+    Ok(go::helm(line, progress)?.join("helm"))
 }
 
 /// What the second gateway takes besides.

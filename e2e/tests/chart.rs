@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::Path, process::Command};
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use serin_bed::HelmLine;
 use serin_e2e::{
     helm::{Helm, chart},
     images,
@@ -17,10 +18,14 @@ fn values(name: &str) -> String {
 }
 
 fn rendered(name: &str, more: &[&str]) -> Result<String, String> {
+    rendered_by(HelmLine::Four, name, more)
+}
+
+fn rendered_by(line: HelmLine, name: &str, more: &[&str]) -> Result<String, String> {
     let (chart, values) = (chart(), values(name));
     let mut args = vec!["template", "serin", chart.to_str().unwrap(), "-n", "serin-system", "-f", &values];
     args.extend(more);
-    Helm::alone().unwrap().run(&args).map_err(|e| e.to_string())
+    Helm::alone(line).unwrap().run(&args).map_err(|e| e.to_string())
 }
 
 fn objects(text: &str) -> Vec<Value> {
@@ -53,8 +58,13 @@ fn file(path: &str) -> String {
 fn it_is_what_was_looked_at(#[case] name: &str) {
     let (chart, values) = (chart(), values(name));
     let lint = ["lint", "--strict", chart.to_str().unwrap(), "-f", &values];
-    Helm::alone().unwrap().run(&lint).unwrap();
+    for line in [HelmLine::Three, HelmLine::Four] {
+        Helm::alone(line).unwrap().run(&lint).unwrap();
+    }
     insta::assert_snapshot!(name, rendered(name, WITHOUT_CRDS).unwrap());
+    // Text may differ where a release writes its YAML otherwise; what is applied may not.
+    let all = |line| objects(&rendered_by(line, name, &[]).unwrap());
+    assert_eq!(all(HelmLine::Three), all(HelmLine::Four));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 use serin_api::Outcome;
+use serin_bed::HelmLine;
 use serin_e2e::{
     Error, client,
     helm::{Helm, chart},
@@ -34,7 +35,7 @@ async fn installed_upgraded_and_removed_by_helm_while_models_serve() {
             eprintln!("skipped: a given cluster keeps its operator");
             return Ok(());
         }
-        let helm = Helm::of(&scene.ring.bed)?;
+        let helm = Helm::of(&scene.ring.bed, HelmLine::Four)?;
         clear(scene, &helm).await?;
         namespace(scene)?;
         upgraded_with_a_canary_in_flight(scene, &helm).await?;
@@ -47,10 +48,11 @@ async fn installed_upgraded_and_removed_by_helm_while_models_serve() {
     .await;
 }
 
-/// From the chart before to this one: no pod that serves is touched, no request is lost, the canary goes on.
+/// From the chart before, installed by Helm 3, to this one by Helm 4: no pod that serves is touched, no request is lost, the
+/// canary goes on.
 async fn upgraded_with_a_canary_in_flight(scene: &mut Scene, helm: &Helm) -> Result<(), Error> {
     let before = previous()?;
-    install(scene, helm, &before, &[])?;
+    install(scene, &Helm::of(&scene.ring.bed, HelmLine::Three)?, &before, &[])?;
     scene.wine.replicas = 2;
     scene.wine.rollout = patient(30);
     scene.begin().await?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::{Progress, cached};
+use super::{HelmLine, Progress, cached};
 use crate::error::{At as _, Error};
 use crate::{digest, files, paths, run};
 
@@ -43,6 +43,12 @@ const HELM: Module = Module {
     path: "helm.sh/helm/v4",
     version: "v4.3.1",
     sum: "h1:UndCoLe9UPmNoL7IvWzaUXveL7T5t/ijoorEmgJdI9g=",
+};
+
+const HELM_3: Module = Module {
+    path: "helm.sh/helm/v3",
+    version: "v3.22.0",
+    sum: "h1:n1if5iQgHYsujPAcO5oonH/KiSNUmqmUF0iGVjSF3AU=",
 };
 
 const GATEWAY_API: Module = Module {
@@ -111,11 +117,15 @@ pub fn versitygw(progress: Progress) -> Result<PathBuf, Error> {
 }
 
 /// Helm.
-pub fn helm(progress: Progress) -> Result<PathBuf, Error> {
-    cached(&format!("helm-{}", HELM.version), progress, |out, progress| {
-        let mut build = build(&download(&HELM, progress)?, &out.join("helm"))?;
+pub fn helm(line: HelmLine, progress: Progress) -> Result<PathBuf, Error> {
+    let module = match line {
+        HelmLine::Three => &HELM_3,
+        HelmLine::Four => &HELM,
+    };
+    cached(&format!("helm-{}", module.version), progress, |out, progress| {
+        let mut build = build(&download(module, progress)?, &out.join("helm"))?;
         build.args(["-ldflags", "-s -w", "./cmd/helm"]);
-        watch("Helm (1 to 3 minutes, once)", build, progress)
+        watch(&format!("Helm {} (1 to 3 minutes, once)", module.version), build, progress)
     })
 }
 

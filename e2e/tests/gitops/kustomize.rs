@@ -40,7 +40,7 @@ fn by_chart(name: &str, more: &[&str]) -> Vec<Value> {
     let mut args = vec!["template", "serin", chart.to_str().unwrap(), "-n", "serin-system"];
     args.extend(["-f", values.to_str().unwrap(), "--set", "crds.enabled=false"]);
     args.extend(more);
-    objects(&Helm::alone().unwrap().run(&args).unwrap())
+    objects(&Helm::alone(serin_bed::HelmLine::Four).unwrap().run(&args).unwrap())
 }
 
 fn one<'a>(all: &'a [Value], kind: &str, name: &str) -> &'a Value {
