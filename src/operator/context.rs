@@ -1,6 +1,9 @@
 //! What every reconcile shares. Built once, by [`Context::new`].
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use kube::{Client, core::DeserializeGuard};
@@ -9,6 +12,7 @@ use kube_runtime::{
     reflector::{self, Store, store::Writer},
 };
 use serin_api::ModelDeployment;
+use tokio::sync::Semaphore;
 
 use crate::{
     backoff::Backoff,
@@ -18,6 +22,7 @@ use crate::{
     fresh::OwnWrites,
     gateways::Gateways,
     index::Index,
+    looks::Looks,
     mentions::{Mentions, Place},
     owner::{Name, OwnerKind},
     prometheus::Prometheus,
@@ -39,6 +44,10 @@ pub struct Context {
     pub client: Client,
     pub recorder: Recorder,
     pub prometheus: Prometheus,
+    /// The same, for looks at candidates.
+    pub looks: Arc<Looks>,
+    /// Places for ModelDeployments that are being reconciled.
+    pub places: Arc<Semaphore>,
     pub agent_image: String,
     /// ModelDeployments.
     pub models: Store<DeserializeGuard<ModelDeployment>>,
@@ -114,6 +123,7 @@ impl Context {
         prometheus: Prometheus,
         agent_image: String,
         gateways: Gateways,
+        places: u16,
         telemetry: Telemetry,
     ) -> (Self, Feeds) {
         let instance = std::env::var("HOSTNAME").ok();
@@ -125,7 +135,9 @@ impl Context {
         let context = Self {
             client,
             recorder,
+            looks: Looks::new(prometheus.clone()),
             prometheus,
+            places: Arc::new(Semaphore::new(usize::from(places))),
             agent_image,
             models: feeds.models.store.clone(),
             model_mentions: Mentions::default(),

@@ -59,7 +59,7 @@ pub fn selector(namespace: &str, q: &Question, counter: &Counter) -> String {
 
 fn share(q: &Question, answer: &[RawSeries]) -> Share {
     let part = |name: &str| -> Option<f64> {
-        let series = answer.iter().find(|s| s.metric.get(PART).is_some_and(|part| part == name))?;
+        let series = answer.iter().find(|s| s.metric.get(PART) == Some(name))?;
         series.value.as_ref()?.1.parse().ok()
     };
     if part("all now").is_none() {
@@ -79,7 +79,6 @@ fn share(q: &Question, answer: &[RawSeries]) -> Share {
 mod tests {
     use super::*;
     use serin_api::Except;
-    use std::collections::BTreeMap;
 
     fn question() -> Question {
         Question {
@@ -96,7 +95,7 @@ mod tests {
 
     fn answer(parts: &[(&str, &str)]) -> Vec<RawSeries> {
         let series = |(part, value): &(&str, &str)| RawSeries {
-            metric: BTreeMap::from([(PART.to_owned(), (*part).to_owned())]),
+            metric: [(PART, *part)].into_iter().collect(),
             values: vec![],
             value: Some((1.0, (*value).to_owned())),
             histograms: vec![],

@@ -14,8 +14,9 @@
 //! - `watches`: what wakes whom; `run`: start and end
 //! - `backoff`, `telemetry`, `server`: retries, metrics, health; `report`: Events; `page`: what a browser is shown
 //!
-//! Only for ModelDeployments: `observe`, `apply`, and `samples`: raw samples as the judge's input. `prometheus` asks for
-//! them, and `count` for what a policy wants to know: bounded in time and size.
+//! Only for ModelDeployments: `observe`, `apply`, and `samples`: raw samples as the judge's input. `ticks` says when the next
+//! ones are looked at, `looks` which looks share a query, and `place` lets them wait for it together. `prometheus` asks, also
+//! for what a policy wants to know (`count`): bounded in time and size.
 
 mod apply;
 mod backoff;
@@ -27,12 +28,14 @@ mod fresh;
 mod gateways;
 mod guard;
 mod index;
+mod looks;
 #[cfg(test)]
 mod matchers;
 mod mentions;
 mod observe;
 mod owner;
 mod page;
+mod place;
 mod prometheus;
 mod reconcile;
 mod report;
@@ -43,6 +46,7 @@ mod server;
 mod sessions;
 mod taken;
 mod telemetry;
+mod ticks;
 mod training;
 mod unreadable;
 mod user_routes;
@@ -51,6 +55,7 @@ mod watches;
 mod write;
 
 pub use error::StartError;
+pub use looks::Looks;
 pub use prometheus::{Prometheus, QueryError};
 pub use run::{Settings, run};
-pub use samples::read as read_samples;
+pub use samples::{read as read_samples, read_together};

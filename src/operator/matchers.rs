@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use chrono::DateTime;
 use proptest::prelude::*;
 use serin_api::{Counter, Except};
-use serin_engine::{measure::Measurement, retrain::Question};
+use serin_engine::retrain::Question;
 
 use crate::{count, prometheus};
 
@@ -74,16 +73,7 @@ fn takes(pattern: &str, text: &str) -> bool {
 
 /// The selector for these series of the pods of two Deployments.
 fn written(series: &BTreeSet<String>, namespace: &str, candidate: &str, stable: &str) -> String {
-    let from = DateTime::UNIX_EPOCH;
-    let m = Measurement {
-        candidate: Some(candidate.to_owned()),
-        stable: stable.to_owned(),
-        from,
-        origin: from,
-        metrics: vec![],
-        weights: vec![],
-    };
-    prometheus::selector(series, namespace, &m)
+    prometheus::selector(series, namespace, &[candidate, stable])
 }
 
 /// Text that somebody might try, and any other.

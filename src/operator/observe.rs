@@ -16,6 +16,7 @@ use crate::{
     error::Error,
     fresh::Kind,
     owner::OwnerKey,
+    place::Place,
     samples,
 };
 
@@ -249,12 +250,14 @@ pub async fn mirroring(ctx: &Context, object: &Object<'_>, world: &World) -> Res
 }
 
 /// What the metrics say, if the situation asks for them.
-pub async fn reading(ctx: &Context, object: &Object<'_>, world: &World) -> Reading {
+pub async fn reading(ctx: &Context, object: &Object<'_>, world: &World, place: &mut Place) -> Reading {
     let Some(wanted) = decide::measurement(&object.input(world, &Reading::NotAsked)) else {
         return Reading::NotAsked;
     };
+    let asked = ctx.looks.samples(&object.owner.namespace, samples::wanted(&wanted, object.now));
+    let answer = place.outside(asked).await;
     let started = started(ctx, &object.owner);
-    let read = samples::read(&ctx.prometheus, &object.owner.namespace, &wanted, &started, object.now).await;
+    let read = answer.and_then(|answer| samples::arranged(&wanted, &answer.series, &started));
     ctx.telemetry.queried(read.is_ok());
     match read {
         Err(e) => Reading::Unavailable(e.to_string()),

@@ -1,6 +1,6 @@
 //! One reconcile of a `ModelDeployment`, in five steps.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use kube::core::DeserializeGuard;
@@ -14,7 +14,10 @@ use crate::{
     error::Error,
     guard::{CACHE_LAG, SYNCING, again, guarded, whole_seconds},
     observe::{self, Object},
-    report, unreadable,
+    place::Place,
+    report,
+    ticks::until_next,
+    unreadable,
     write::Applied,
 };
 
@@ -23,10 +26,15 @@ pub async fn reconcile(
     md: Arc<DeserializeGuard<ModelDeployment>>,
     ctx: Arc<Context>,
 ) -> Result<Action, Error> {
-    guarded(&ctx, md.as_ref(), Box::pin(steps(&md, &ctx))).await
+    let mut place = Place::take(&ctx.places).await;
+    guarded(&ctx, md.as_ref(), Box::pin(steps(&md, &ctx, &mut place))).await
 }
 
-async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<Action, Error> {
+async fn steps(
+    md: &DeserializeGuard<ModelDeployment>,
+    ctx: &Context,
+    place: &mut Place,
+) -> Result<Action, Error> {
     let md = match &md.0 {
         Ok(md) => md,
         Err(invalid) => {
@@ -39,7 +47,7 @@ async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<
         let world = if ctx.synced() { observe::world(ctx, &object) } else { None };
         let last = world.and_then(|world| decide::farewell(&object.input(&world, &Reading::NotAsked)));
         if let Some(write) = last {
-            apply::farewell(ctx, &object, &write).await?;
+            Box::pin(apply::farewell(ctx, &object, &write)).await?;
         }
         return Ok(Action::await_change());
     }
@@ -52,11 +60,28 @@ async fn steps(md: &DeserializeGuard<ModelDeployment>, ctx: &Context) -> Result<
     }
     let Some(mut world) = observe::world(ctx, &object) else { return Ok(Action::requeue(CACHE_LAG)) };
     world.mirroring = observe::mirroring(ctx, &object, &world).await?;
-    let reading = observe::reading(ctx, &object, &world).await;
+    let reading = observe::reading(ctx, &object, &world, place).await;
     let plan = decide(&object.input(&world, &reading));
-    let applied = apply::apply(ctx, &object, &plan).await?;
+    // In boxes of their own: a look that waits for Prometheus is small.
+    let applied = Box::pin(apply::apply(ctx, &object, &plan)).await?;
     if applied == Applied::Whole {
-        report::report(ctx, md, &plan.notes).await;
+        Box::pin(report::report(ctx, md, &plan.notes)).await;
     }
-    Ok(again(applied, plan.recheck, ctx.taken.any(&object.owner), &object.owner.uid))
+    Ok(again(
+        applied,
+        recheck(&object, &reading, plan.recheck),
+        ctx.taken.any(&object.owner),
+        &object.owner.uid,
+    ))
+}
+
+/// The next look at the evidence, at a moment that the namespace's looks share; anything sooner as it was asked for.
+fn recheck(object: &Object<'_>, reading: &Reading, recheck: Option<Duration>) -> Option<Duration> {
+    let interval = u64::try_from(object.md.spec.rollout.analysis.interval_seconds).unwrap_or_default();
+    let interval = Duration::from_secs(interval.max(1));
+    recheck.map(|recheck| match reading {
+        Reading::NotAsked => recheck,
+        _ if recheck < interval => recheck,
+        _ => until_next(&object.owner.namespace, interval, Utc::now()),
+    })
 }

@@ -27,7 +27,7 @@ use crate::{
     guard::failed,
     mentions::Place,
     owner::{Main, Name},
-    page,
+    page, place,
     prometheus::Prometheus,
     reconcile, retrain, server,
     telemetry::Telemetry,
@@ -71,8 +71,14 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     };
     let client = client().await?;
     let gateways = Gateways::new(settings.mirroring_gateways);
-    let (ctx, feeds) =
-        Context::new(client.clone(), prometheus, settings.agent_image, gateways, Telemetry::default());
+    let (ctx, feeds) = Context::new(
+        client.clone(),
+        prometheus,
+        settings.agent_image,
+        gateways,
+        settings.concurrency,
+        Telemetry::default(),
+    );
     let (ctx, Feeds { models, runs, versions, policies }) = (Arc::new(ctx), feeds);
     let namespace = settings.namespace.as_deref();
     probe::<ModelDeployment>(&client, namespace, "ModelDeployments").await?;
@@ -99,7 +105,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         objects: watches::models(&ctx, namespace, models.writer),
         store: models.store,
         woken: stream::select(watches::of_models(&ctx, namespace), models.woken),
-        concurrency: settings.concurrency,
+        concurrency: settings.concurrency + place::WAITING,
     };
     let trainings = Control {
         objects: watches::runs(&ctx, namespace, runs.writer),

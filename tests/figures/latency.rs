@@ -31,13 +31,13 @@ pub async fn measure(table: &mut Table) {
     for n in 0..CHANGES + 5 {
         let started = Instant::now();
         world.models().create(&PostParams::default(), &object("v1", n)).await.unwrap();
-        let time = born.recv().await.unwrap() - started;
+        let time = born.recv().await.unwrap().at - started;
         tokio::time::sleep(PAUSE).await;
 
         let started = Instant::now();
         let made = other.models().create(&PostParams::default(), &object("v1", n)).await.unwrap();
         bare.deployment(&made).await;
-        let bare_time = born_bare.recv().await.unwrap() - started;
+        let bare_time = born_bare.recv().await.unwrap().at - started;
         if n >= 5 {
             created.push(time);
             yardstick.push(bare_time);
@@ -51,7 +51,7 @@ pub async fn measure(table: &mut Table) {
         let started = Instant::now();
         let params = PatchParams::apply("user").force();
         world.models().patch(&name, &params, &Patch::Apply(object("v2", n))).await.unwrap();
-        changed.push(born.recv().await.unwrap() - started);
+        changed.push(born.recv().await.unwrap().at - started);
     }
     let goal = "5 / 20 ms";
     table.add("POST -> child Deployment seen, p50 / p99", created.told(), goal, yardstick.told());

@@ -1,5 +1,5 @@
 //! What Serin costs and how fast it is, on this machine, beside a bare client that does the same writes in the same
-//! run: `cargo run --release -p serin-tests --bin figures [analysis|latency|canary|scale|training|finished]…`
+//! run: `cargo run --release -p serin-tests --bin figures [analysis|latency|canary|scale|training|finished|fleet]…`
 #![allow(clippy::unwrap_used, missing_docs)] // A program for a terminal: what fails, fails it.
 
 mod analysis;
@@ -7,8 +7,10 @@ mod bare;
 mod births;
 mod canary;
 mod finished;
+mod fleet;
 mod latency;
 mod process;
+mod prometheus;
 mod scale;
 mod table;
 mod telemetry;
@@ -18,6 +20,9 @@ use table::Table;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted == [prometheus::ARGUMENT] {
+        return prometheus::serve();
+    }
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
     let mut table = Table::default();
     // On this thread alone, and with nothing beside it.
@@ -43,5 +48,9 @@ async fn on_the_control_plane(is_wanted: impl Fn(&str) -> bool, table: &mut Tabl
     }
     if is_wanted("finished") {
         finished::measure(table).await;
+    }
+    // The largest one last: what it leaves behind takes the control plane minutes to remove.
+    if is_wanted("fleet") {
+        Box::pin(fleet::measure(table)).await;
     }
 }

@@ -26,7 +26,7 @@ const MANY: usize = 1000;
 const AT_ONCE: usize = 16;
 
 /// One that a queue holds, so that nothing is measured but its Job. Each has inputs of its own.
-fn held(n: usize) -> TrainingRun {
+pub fn held(n: usize) -> TrainingRun {
     run().called(&format!("fit-{n}")).seed(&n.to_string()).with("/queueName", json!("gpus"))
 }
 
@@ -54,13 +54,13 @@ async fn latency(table: &mut Table) {
     for n in 0..RUNS + 5 {
         let started = Instant::now();
         world.runs().create(&PostParams::default(), &held(n)).await.unwrap();
-        let time = born.recv().await.unwrap() - started;
+        let time = born.recv().await.unwrap().at - started;
         tokio::time::sleep(PAUSE).await;
 
         let started = Instant::now();
         let run = other.runs().create(&PostParams::default(), &held(n)).await.unwrap();
         bare.job(&run).await;
-        let bare_time = born_bare.recv().await.unwrap() - started;
+        let bare_time = born_bare.recv().await.unwrap().at - started;
         if n >= 5 {
             made.push(time);
             yardstick.push(bare_time);

@@ -66,17 +66,22 @@ fn kinds() -> [(&'static str, ApiResource); 11] {
 impl History {
     /// Starts to watch.
     pub fn start(client: &Client, namespace: &str) -> Self {
-        let shared = Arc::new(Shared {
-            changes: Mutex::default(),
-            current: Mutex::default(),
-            news: watch::channel(0).0,
-        });
-        let mut tasks = JoinSet::new();
+        let Self { shared, _tasks: mut tasks } = Self::empty();
         for (kind, resource) in kinds() {
             let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
             tasks.spawn(follow(api, kind, shared.clone()));
         }
         Self { shared, _tasks: tasks }
+    }
+
+    /// Of nothing: ten thousand objects and all that happens to them are too much to remember.
+    pub fn empty() -> Self {
+        let shared = Arc::new(Shared {
+            changes: Mutex::default(),
+            current: Mutex::default(),
+            news: watch::channel(0).0,
+        });
+        Self { shared, _tasks: JoinSet::new() }
     }
 
     /// All changes so far, in the apiserver's order.

@@ -22,6 +22,8 @@ pub struct Launch {
     pub prometheus: String,
     /// Its log; appended to.
     pub log: PathBuf,
+    /// What it tells: its `RUST_LOG`.
+    pub level: String,
     /// Further arguments.
     pub extra: Vec<String>,
 }
@@ -54,8 +56,7 @@ impl Operator {
         }
         command.args(&launch.extra);
         command.env("KUBECONFIG", &launch.kubeconfig);
-        let level =
-            std::env::var("SERIN_TESTS_LOG").unwrap_or_else(|_| "info,serin_operator=debug".to_owned());
+        let level = std::env::var("SERIN_TESTS_LOG").unwrap_or_else(|_| launch.level.clone());
         command.env("RUST_LOG", level);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut process = self.process.lock().unwrap();

@@ -67,15 +67,20 @@ impl World {
 
     /// A world in which the operator is yet to be started.
     pub async fn without_operator() -> Self {
-        Self::with(Definitions::Serins).await
+        Self::with(Definitions::Serins, History::start).await
+    }
+
+    /// The same without a history: for more objects than anybody can watch.
+    pub async fn without_history() -> Self {
+        Self::with(Definitions::Serins, |_, _| History::empty()).await
     }
 
     /// The same, with definitions that take anything.
     pub async fn with_loose_definitions() -> Self {
-        Self::with(Definitions::Loose).await
+        Self::with(Definitions::Loose, History::start).await
     }
 
-    async fn with(definitions: Definitions) -> Self {
+    async fn with(definitions: Definitions, history: fn(&Client, &str) -> History) -> Self {
         let cluster = cluster().await;
         let turn = Turn::take(cluster, definitions).await;
         let client = cluster.client();
@@ -87,7 +92,7 @@ impl World {
         let gateway = Gateway::start(client.clone(), &namespace);
         let prometheus = Prometheus::start(&namespace, kubelet.directory()).await;
         prometheus.load("wine", Load::GOOD);
-        let history = History::start(&client, &namespace);
+        let history = history(&client, &namespace);
         let proxy = Proxy::start(identity::operator(cluster).await, &folder).await;
         Self {
             operator: None,
@@ -116,15 +121,17 @@ impl World {
             namespace: Some(self.namespace.clone()),
             prometheus: self.prometheus.url(),
             log: self.folder.join("operator.log"),
+            level: "info,serin_operator=debug".to_owned(),
             extra: Vec::new(),
         }
     }
 
-    /// The same, to the apiserver without the proxy in between: nothing is counted, and nothing costs time.
+    /// The same, to the apiserver without the proxy in between and with a short log: nothing is counted, and nothing costs
+    /// time.
     pub async fn direct_launch(&self) -> Launch {
         let kubeconfig = self.folder.join("direct");
         std::fs::write(&kubeconfig, identity::kubeconfig(self.cluster).await).unwrap();
-        Launch { kubeconfig, ..self.launch() }
+        Launch { kubeconfig, level: "info".to_owned(), ..self.launch() }
     }
 
     /// The operator that was started.

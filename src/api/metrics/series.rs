@@ -1,7 +1,5 @@
 //! Series that servers export. Their names are data: matched against a pattern here, quoted when a query is built.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -115,10 +113,10 @@ pub struct Except {
     pub values: Vec<String>,
 }
 impl Except {
-    /// Whether a series with these labels is left out.
-    pub fn leaves_out(&self, labels: &BTreeMap<String, String>) -> bool {
+    /// Whether a series is left out whose label has this value.
+    pub fn leaves_out(&self, value: Option<&str>) -> bool {
         // Prometheus does not keep a label without a value.
-        let value = labels.get(&self.label).map_or("", String::as_str);
+        let value = value.unwrap_or_default();
         self.values.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some(beginning) => value.starts_with(beginning),
             None => value == pattern,

@@ -3,7 +3,10 @@
 mod native;
 mod targets;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use serin_api::{Counter, Except, Failures, Metric, MetricKind, Sum, metrics::Pair};
@@ -12,7 +15,10 @@ use serin_judge::{
     Bucket, GaugePod, Histogram, HistogramPod, MeanPod, PodCounters, QualityPod, Sample, Series,
 };
 
-use crate::prometheus::{Prometheus, QueryError, RawSeries};
+use crate::{
+    looks::{self, Looks, Want},
+    prometheus::{Labels, Prometheus, QueryError, RawSeries},
+};
 
 /// Reads every metric of a measurement, all of them in one query. `started` tells when a pod's server started, in
 /// milliseconds.
@@ -24,16 +30,51 @@ pub async fn read(
     started: &HashMap<String, i64>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Samples>, QueryError> {
-    let kinds: Vec<MetricKind<'_>> = m.metrics.iter().filter_map(Metric::kind).collect();
-    let wanted: BTreeSet<String> = kinds.iter().flat_map(|kind| kind.series()).collect();
-    let raw = prometheus.samples(&wanted, namespace, m, now).await?;
-    kinds.into_iter().map(|kind| Ok(arrange(kind, m, of(kind, &raw)?, started))).collect()
+    let raw = looks::alone(prometheus, namespace, wanted(m, now)).await?;
+    arranged(m, &raw, started)
+}
+
+/// The same, together with other looks that come at this moment.
+#[allow(clippy::implicit_hasher)] // see above
+pub async fn read_together(
+    looks: &Arc<Looks>,
+    namespace: &str,
+    m: &Measurement,
+    started: &HashMap<String, i64>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Samples>, QueryError> {
+    let answer = looks.samples(namespace, wanted(m, now)).await?;
+    arranged(m, &answer.series, started)
+}
+
+/// What a measurement reads.
+pub fn wanted(m: &Measurement, now: DateTime<Utc>) -> Want {
+    Want {
+        series: kinds(m).flat_map(MetricKind::series).collect(),
+        deployments: m.candidate.iter().chain([&m.stable]).cloned().collect(),
+        from: m.from.timestamp(),
+        until: now.timestamp(),
+    }
+}
+
+/// What was read, by metric.
+#[allow(clippy::implicit_hasher)] // see above
+pub fn arranged(
+    m: &Measurement,
+    raw: &[RawSeries],
+    started: &HashMap<String, i64>,
+) -> Result<Vec<Samples>, QueryError> {
+    kinds(m).map(|kind| Ok(arrange(kind, m, of(kind, raw)?, started))).collect()
+}
+
+fn kinds(m: &Measurement) -> impl Iterator<Item = MetricKind<'_>> {
+    m.metrics.iter().filter_map(Metric::kind)
 }
 
 /// The series of one metric.
 fn of<'a>(kind: MetricKind<'_>, raw: &'a [RawSeries]) -> Result<Vec<&'a RawSeries>, QueryError> {
     let names = kind.series();
-    let named = |s: &&RawSeries| s.metric.get("__name__").is_some_and(|name| names.contains(name));
+    let named = |s: &&RawSeries| s.metric.get("__name__").is_some_and(|name| names.iter().any(|n| n == name));
     // Of one metric: another one may well come from another container of the pod.
     targets::one_a_pod(raw.iter().filter(named).collect())
 }
@@ -60,7 +101,7 @@ fn arrange(
                 Samples::Errors(each(canary, stable, |pod| counters(is_error, pod, start)))
             }
             Some(Pair::Apart { failed, .. }) => {
-                let is_error = |s: &RawSeries| s.metric.get("__name__") == Some(&failed.series);
+                let is_error = |s: &RawSeries| s.metric.get("__name__") == Some(failed.series.as_str());
                 Samples::Errors(each(canary, stable, |pod| counters(is_error, pod, start)))
             }
             Some(Pair::Failed { all, .. } | Pair::Succeeded { all, .. }) => {
@@ -106,9 +147,9 @@ fn each<'a, P>(canary: Vec<Pod<'a>>, stable: Vec<Pod<'a>>, read: impl Fn(Pod<'a>
 
 /// Whether the spec leaves a series out.
 fn left_out(kind: MetricKind<'_>, s: &RawSeries) -> bool {
-    let name = s.metric.get("__name__").map(String::as_str);
-    let by = |except: &[Except]| except.iter().any(|except| except.leaves_out(&s.metric));
-    let counter = |c: &Counter| name == Some(&c.series) && by(&c.except);
+    let name = s.metric.get("__name__");
+    let by = |except: &[Except]| except.iter().any(|e| e.leaves_out(s.metric.get(&e.label)));
+    let counter = |c: &Counter| name == Some(c.series.as_str()) && by(&c.except);
     match kind {
         MetricKind::ErrorRatio(e) => {
             let failures = e.failures.iter().flat_map(|f| f.failed.iter().chain(&f.succeeded).chain(&f.all));
@@ -130,7 +171,7 @@ fn counters(
         started_ms: start(pod),
         pod: pod.to_owned(),
         scraped_ms: Vec::new(),
-        series: series.into_iter().map(|s| Series { error: error(s), samples: samples(s) }).collect(),
+        series: series.into_iter().map(|s| Series { error: error(s), samples: s.values.clone() }).collect(),
     }
 }
 
@@ -144,28 +185,28 @@ fn histograms((pod, series): Pod<'_>, edges: &[f64], start: impl Fn(&str) -> Opt
 }
 
 fn classic(series: &[&RawSeries]) -> Vec<Histogram> {
-    let mut found: BTreeMap<BTreeMap<String, String>, Histogram> = BTreeMap::new();
+    let mut found: BTreeMap<Labels, Histogram> = BTreeMap::new();
     for s in series {
         // `+Inf` and numbers alike are what Rust reads; anything else is no bucket.
         let Some(le) = s.metric.get("le").and_then(|le| le.parse().ok()) else { continue };
-        let mut labels = s.metric.clone();
-        labels.remove("le");
-        found.entry(labels).or_default().buckets.push(Bucket { le, samples: samples(s) });
+        found
+            .entry(s.metric.without("le"))
+            .or_default()
+            .buckets
+            .push(Bucket { le, samples: s.values.clone() });
     }
     found.into_values().collect()
 }
 
 /// Sums and counts that differ in nothing but their names belong together.
 fn means(sum: &str, (pod, series): Pod<'_>, start: impl Fn(&str) -> Option<i64>) -> MeanPod {
-    let mut found: BTreeMap<BTreeMap<String, String>, (Vec<Sample>, Vec<Sample>)> = BTreeMap::new();
+    let mut found: BTreeMap<Labels, (Vec<Sample>, Vec<Sample>)> = BTreeMap::new();
     for s in series {
-        let mut labels = s.metric.clone();
-        let is_sum = labels.remove("__name__").as_deref() == Some(sum);
-        let pair = found.entry(labels).or_default();
-        if is_sum {
-            pair.0 = samples(s);
+        let pair = found.entry(s.metric.without("__name__")).or_default();
+        if s.metric.get("__name__") == Some(sum) {
+            pair.0.clone_from(&s.values);
         } else {
-            pair.1 = samples(s);
+            pair.1.clone_from(&s.values);
         }
     }
     let series = found.into_values().collect();
@@ -179,27 +220,13 @@ fn parts(all: &str, (pod, series): Pod<'_>, start: impl Fn(&str) -> Option<i64>)
         started_ms: start(pod),
         pod: pod.to_owned(),
         scraped_ms: Vec::new(),
-        total: total.into_iter().map(samples).collect(),
-        part: part.into_iter().map(samples).collect(),
+        total: total.into_iter().map(|s| s.values.clone()).collect(),
+        part: part.into_iter().map(|s| s.values.clone()).collect(),
     }
 }
 
 fn gauge((pod, series): Pod<'_>) -> GaugePod {
-    GaugePod { pod: pod.to_owned(), samples: series.into_iter().flat_map(samples).collect() }
-}
-
-/// Text that is no number becomes NaN, which the judge counts as not scraped.
-fn samples(s: &RawSeries) -> Vec<Sample> {
-    let sample = |(at, value): &(f64, String)| Sample {
-        at_ms: milliseconds(*at),
-        value: value.parse().unwrap_or(f64::NAN),
-    };
-    s.values.iter().map(sample).collect()
-}
-
-#[allow(clippy::cast_possible_truncation)] // a time of day in milliseconds; anything else saturates
-fn milliseconds(seconds: f64) -> i64 {
-    (seconds * 1000.0).round() as i64
+    GaugePod { pod: pod.to_owned(), samples: series.into_iter().flat_map(|s| s.values.clone()).collect() }
 }
 
 #[cfg(test)]

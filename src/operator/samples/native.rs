@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 
 use serin_judge::{Bucket, Histogram, Sample};
 
-use super::milliseconds;
 use crate::prometheus::{RawHistogram, RawSeries};
 
 /// More edges than this are thinned out: neighbours tell nearly the same, and each costs time at every look.
@@ -48,7 +47,7 @@ pub(super) fn histogram(series: &RawSeries, edges: &[f64]) -> Option<Histogram> 
         .iter()
         .map(|(at, raw)| {
             let (all, parts) = read(raw);
-            (milliseconds(*at), all, parts)
+            (*at, all, parts)
         })
         .collect();
     let bucket = |le: f64| {
@@ -105,7 +104,8 @@ mod tests {
     use serde_json::json;
 
     fn series(histograms: &serde_json::Value) -> RawSeries {
-        serde_json::from_value(json!({"metric": {"pod": "p"}, "histograms": histograms})).unwrap()
+        let text = json!({"metric": {"pod": "p"}, "histograms": histograms}).to_string();
+        RawSeries::read(text.as_bytes(), &mut crate::prometheus::Words::default()).unwrap()
     }
 
     fn read_back(histograms: &serde_json::Value) -> Vec<(f64, Vec<f64>)> {
@@ -176,6 +176,6 @@ mod tests {
             [1e300, {"count": "1", "sum": "1"}],
         ]));
         assert!(found.last().unwrap().1[0].is_nan());
-        assert!(histogram(&serde_json::from_value(json!({"metric": {}})).unwrap(), &[]).is_none());
+        assert!(histogram(&series(&json!([])), &[]).is_none());
     }
 }

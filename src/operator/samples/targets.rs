@@ -15,7 +15,7 @@ const SLACK: f64 = 10.0;
 const UNKNOWN: f64 = 60.0;
 
 /// What tells one target from another: job, instance, and which of two Prometheus scraped it, where both are asked at once.
-type Name<'a> = [Option<&'a String>; 3];
+type Name<'a> = [Option<&'a str>; 3];
 
 /// When a target was scraped.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ struct Scrapes {
 
 /// Leaves the series of one target for each pod.
 pub fn one_a_pod(raw: Vec<&RawSeries>) -> Result<Vec<&RawSeries>, QueryError> {
-    let mut pods: BTreeMap<Option<&String>, BTreeMap<Name<'_>, Scrapes>> = BTreeMap::new();
+    let mut pods: BTreeMap<Option<&str>, BTreeMap<Name<'_>, Scrapes>> = BTreeMap::new();
     for series in &raw {
         let target = pods.entry(series.metric.get("pod")).or_default().entry(name(series));
         target.or_insert(Scrapes { first: f64::MAX, newest: f64::MIN, most: 0 }).add(series);
@@ -50,9 +50,11 @@ fn name(series: &RawSeries) -> Name<'_> {
 }
 
 impl Scrapes {
+    #[allow(clippy::cast_precision_loss)] // milliseconds of this era
     fn add(&mut self, series: &RawSeries) {
         let (values, histograms) = (&series.values, &series.histograms);
-        for at in values.iter().map(|(at, _)| *at).chain(histograms.iter().map(|(at, _)| *at)) {
+        for at in values.iter().map(|sample| sample.at_ms).chain(histograms.iter().map(|(at, _)| *at)) {
+            let at = at as f64 / 1000.0;
             self.first = self.first.min(at);
             self.newest = self.newest.max(at);
         }
@@ -69,6 +71,8 @@ impl Scrapes {
 
 #[cfg(test)]
 mod tests {
+    use serin_judge::Sample;
+
     use super::*;
 
     /// A series of a target, with samples every `apart` seconds.
@@ -76,8 +80,8 @@ mod tests {
         let [pod, job, replica] = target;
         let labels = [("pod", pod), ("job", job), ("prometheus_replica", replica), ("code", code)];
         RawSeries {
-            metric: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            values: (from..=until).step_by(apart).map(|at| (f64::from(at), "1".to_owned())).collect(),
+            metric: labels.into_iter().collect(),
+            values: (from..=until).step_by(apart).map(|at| Sample { at_ms: i64::from(at) * 1000, value: 1.0 }).collect(),
             value: None,
             histograms: Vec::new(),
         }
@@ -85,7 +89,7 @@ mod tests {
 
     fn left(raw: &[RawSeries]) -> Result<Vec<&str>, QueryError> {
         let found = one_a_pod(raw.iter().collect())?;
-        Ok(found.iter().map(|s| s.metric["job"].as_str()).collect())
+        Ok(found.iter().filter_map(|s| s.metric.get("job")).collect())
     }
 
     #[test]

@@ -5,10 +5,10 @@ use super::*;
 use serde_json::json;
 use serin_api::Preset;
 
-fn series(labels: &[(&str, &str)], values: &[(f64, &str)]) -> RawSeries {
+fn series(labels: &[(&str, &str)], values: &[(i64, &str)]) -> RawSeries {
     RawSeries {
-        metric: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        values: values.iter().map(|(t, v)| (*t, (*v).to_owned())).collect(),
+        metric: labels.iter().copied().collect(),
+        values: values.iter().map(|(at_ms, v)| Sample { at_ms: *at_ms, value: v.parse().unwrap() }).collect(),
         value: None,
         histograms: Vec::new(),
     }
@@ -30,9 +30,9 @@ fn measurement() -> Measurement {
 fn a_name_that_begins_like_another_is_another() {
     let metric: Metric = serde_json::from_value(json!({"name": "errors", "errorRatio": {}})).unwrap();
     let raw = [
-        series(&[("pod", "w-1-x-y"), ("code", "500")], &[(1.0, "2")]),
-        series(&[("pod", "w-10-x-y"), ("code", "200")], &[(1.0, "5")]),
-        series(&[("pod", "w-1x-y"), ("code", "200")], &[(1.0, "7")]),
+        series(&[("pod", "w-1-x-y"), ("code", "500")], &[(1, "2")]),
+        series(&[("pod", "w-10-x-y"), ("code", "200")], &[(1, "5")]),
+        series(&[("pod", "w-1x-y"), ("code", "200")], &[(1, "7")]),
     ];
     let arranged = arrange(metric.kind().unwrap(), &measurement(), raw.iter().collect(), &HashMap::new());
     let Samples::Errors(Arms { canary, stable }) = arranged else { panic!("an error metric") };
@@ -48,7 +48,7 @@ fn arranged(metric: serde_json::Value, raw: &[RawSeries]) -> Samples {
 
 #[test]
 fn buckets_of_one_histogram_stand_together() {
-    let bucket = |path, le, value| series(&[("pod", "w-1-x-y"), ("path", path), ("le", le)], &[(1.0, value)]);
+    let bucket = |path, le, value| series(&[("pod", "w-1-x-y"), ("path", path), ("le", le)], &[(1, value)]);
     let raw = [bucket("/a", "0.1", "1"), bucket("/b", "0.1", "2"), bucket("/a", "+Inf", "3")];
     let metric = json!({"name": "latency", "latency": {}});
     let Samples::Latency(Arms { canary, stable }) = arranged(metric, &raw) else { panic!("latency") };
@@ -59,7 +59,7 @@ fn buckets_of_one_histogram_stand_together() {
 
 #[test]
 fn a_sum_finds_its_count_and_a_part_its_whole() {
-    let named = |name, value| series(&[("__name__", name), ("pod", "w-10-x-y")], &[(1.0, value)]);
+    let named = |name, value| series(&[("__name__", name), ("pod", "w-10-x-y")], &[(1, value)]);
     let metric = json!({"name": "mean", "meanLatency": {"sum": {"series": "took"}}});
     let raw = [named("took_count", "4"), named("took_sum", "2")];
     let Samples::Mean(Arms { stable, .. }) = arranged(metric, &raw) else { panic!("means") };
@@ -78,13 +78,12 @@ fn a_sum_finds_its_count_and_a_part_its_whole() {
 /// A sidecar's exporter has a target of its own.
 #[test]
 fn another_metric_may_have_another_target() {
-    let of_metric =
-        |name, job| series(&[("__name__", name), ("pod", "w-10-x-y"), ("job", job)], &[(1.0, "1")]);
+    let of_metric = |name, job| series(&[("__name__", name), ("pod", "w-10-x-y"), ("job", job)], &[(1, "1")]);
     let raw = [of_metric("http_requests_total", "server"), of_metric("wrong", "sidecar")];
     let errors: Metric = serde_json::from_value(json!({"name": "errors", "errorRatio": {}})).unwrap();
     let found = of(errors.kind().unwrap(), &raw).unwrap();
     assert_eq!(
-        found.iter().map(|s| s.metric["__name__"].as_str()).collect::<Vec<_>>(),
+        found.iter().filter_map(|s| s.metric.get("__name__")).collect::<Vec<_>>(),
         ["http_requests_total"]
     );
 }
@@ -103,7 +102,8 @@ fn scrape(text: &str, pod: &str) -> Vec<RawSeries> {
         }
         metric.insert("__name__".to_owned(), name.to_owned());
         metric.insert("pod".to_owned(), pod.to_owned());
-        Some(RawSeries { metric, values: vec![(1.0, value.to_owned())], value: None, histograms: Vec::new() })
+        let values = vec![Sample { at_ms: 1000, value: value.parse().ok()? }];
+        Some(RawSeries { metric: metric.into_iter().collect(), values, value: None, histograms: Vec::new() })
     };
     text.lines().filter(|text| !text.starts_with('#')).filter_map(line).collect()
 }
