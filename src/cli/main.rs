@@ -17,6 +17,8 @@ mod output;
 mod provenance;
 mod retrain;
 mod simulate;
+#[cfg_attr(not(feature = "otel"), path = "no_traces.rs")]
+mod traces;
 mod undo;
 mod watch;
 

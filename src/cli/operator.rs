@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use serin_operator::Settings;
 use tracing::Dispatch;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
-use crate::Failure;
+use crate::{Failure, traces};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -45,16 +47,25 @@ enum LogFormat {
     Text,
 }
 
-/// The log. As JSON whatever an object or a server says is one line, and no sign of it reaches a terminal as it is.
-fn log<W>(format: LogFormat, filter: EnvFilter, to: W) -> Dispatch
+/// The log, and beside it `more`. As JSON whatever an object or a server says is one line, and no sign of it reaches a terminal as it is.
+fn log<W, L>(format: LogFormat, filter: EnvFilter, to: W, more: Option<L>) -> Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    L: Layer<Registry> + Send + Sync,
 {
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to);
-    match format {
-        LogFormat::Json => log.json().flatten_event(true).finish().into(),
-        LogFormat::Text => log.finish().into(),
-    }
+    let log = tracing_subscriber::fmt::layer().with_writer(to);
+    let log = match format {
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+        LogFormat::Text => log.boxed(),
+    };
+    tracing_subscriber::registry().with(more).with(log.with_filter(filter)).into()
+}
+
+/// Whether somebody wants traces. The variables are those of the OpenTelemetry specification.
+fn traces_wanted() -> bool {
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+        .into_iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn place(text: &str) -> Result<(String, String), String> {
@@ -69,11 +80,16 @@ fn place(text: &str) -> Result<(String, String), String> {
 /// Runs until it is told to end.
 pub fn run(args: Args) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    log(args.log_format, filter, std::io::stderr).init();
     // reqwest and kube share one TLS implementation; without a default, building a client panics.
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| "a TLS provider was installed twice")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (layer, _traces) = traces::start(traces_wanted(), runtime.handle())?;
+    log(args.log_format, filter, std::io::stderr, layer).init();
+    if traces_wanted() && !cfg!(feature = "otel") {
+        tracing::warn!("no traces: this program was built without the feature otel");
+    }
     let settings = Settings {
         prometheus_url: args.prometheus_url,
         agent_image: args.agent_image,
@@ -83,7 +99,6 @@ pub fn run(args: Args) -> Result<(), Failure> {
         concurrency: args.concurrency,
         mirroring_gateways: args.mirroring_gateways,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     Ok(runtime.block_on(serin_operator::run(settings))?)
 }
 
@@ -91,6 +106,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use tracing_subscriber::layer::Identity;
     use std::{
         io::Write,
         sync::{Arc, Mutex},
@@ -113,7 +129,7 @@ mod tests {
     fn whatever_is_said_is_one_line_of_the_log() {
         let kept = Kept::default();
         let writer = kept.clone();
-        let log = log(LogFormat::Json, EnvFilter::new("info"), move || writer.clone());
+        let log = log(LogFormat::Json, EnvFilter::new("info"), move || writer.clone(), None::<Identity>);
         let all: String =
             (0..32).map(char::from).chain(['\u{7f}', '\u{9b}', '"', '\\', '\u{2028}']).collect();
         let evil = format!("x\n{{\"level\":\"ERROR\"}}\r\n\u{1b}[2J{all}");

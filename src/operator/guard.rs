@@ -5,6 +5,7 @@ use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use kube_runtime::controller::Action;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     context::Context,
@@ -30,12 +31,28 @@ pub async fn guarded<K: Main>(
     steps: impl Future<Output = Result<Action, Error>>,
 ) -> Result<Action, Error> {
     let started = std::time::Instant::now();
-    let result = contained(steps).await;
+    let span = span(object);
+    let result = contained(steps).instrument(span.clone()).await;
+    if let Err(error) = &result {
+        span.record("otel.status_code", "ERROR").record("error", tracing::field::display(error));
+    }
     ctx.telemetry.reconciled(K::KIND, result.as_ref().err().map(Error::kind), started.elapsed());
     if result.is_ok() {
         ctx.backoff.reset(&Name::of(object));
     }
     result
+}
+
+/// What a trace shows of a reconcile (`docs/adr/0034-traces.md`); the names that begin with `otel.` are tracing-opentelemetry's.
+fn span<K: Main>(object: &K) -> Span {
+    tracing::debug_span!(
+        "reconcile",
+        kind = K::KIND.as_str(),
+        namespace = object.meta().namespace,
+        name = object.meta().name,
+        error = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    )
 }
 
 /// The steps, for as long as they may take; a panic is an error like any other, of this object alone.

@@ -56,6 +56,6 @@ mod write;
 
 pub use error::StartError;
 pub use looks::Looks;
-pub use prometheus::{Prometheus, QueryError};
+pub use prometheus::{Prometheus, QueryError, http_client};
 pub use run::{Settings, run};
 pub use samples::{read as read_samples, read_together};

@@ -250,6 +250,7 @@ pub async fn mirroring(ctx: &Context, object: &Object<'_>, world: &World) -> Res
 }
 
 /// What the metrics say, if the situation asks for them.
+#[tracing::instrument(level = "debug", skip_all)]
 pub async fn reading(ctx: &Context, object: &Object<'_>, world: &World, place: &mut Place) -> Reading {
     let Some(wanted) = decide::measurement(&object.input(world, &Reading::NotAsked)) else {
         return Reading::NotAsked;

@@ -61,7 +61,7 @@ async fn steps(
     let Some(mut world) = observe::world(ctx, &object) else { return Ok(Action::requeue(CACHE_LAG)) };
     world.mirroring = observe::mirroring(ctx, &object, &world).await?;
     let reading = observe::reading(ctx, &object, &world, place).await;
-    let plan = decide(&object.input(&world, &reading));
+    let plan = tracing::debug_span!("decide").in_scope(|| decide(&object.input(&world, &reading)));
     // In boxes of their own: a look that waits for Prometheus is small.
     let applied = Box::pin(apply::apply(ctx, &object, &plan)).await?;
     if applied == Applied::Whole {

@@ -65,6 +65,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The quorum read before a decision: the spec and status that it rests on must still be the latest.
+    #[tracing::instrument(level = "debug", skip_all, err(level = "debug"))]
     pub async fn confirmed<K>(&self, seen: &ObjectMeta) -> Result<bool, Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -79,6 +80,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Reads the latest of an object.
+    #[tracing::instrument(level = "debug", skip_all, fields(kind = target.name(), name), err(level = "debug"))]
     pub async fn read(&self, target: &Target, name: &str) -> Result<Option<DynamicObject>, Error> {
         self.api(target).get_opt(name).await.map_err(|e| failed("get", target.name(), name, e))
     }
@@ -102,6 +104,7 @@ impl<'a> Writer<'a> {
     }
 
     /// POST; what is in the way is read and given back.
+    #[tracing::instrument(level = "debug", skip_all, fields(kind = target.name(), name), err(level = "debug"))]
     pub async fn post(&self, target: &Target, name: &str, body: Value) -> Result<Created, Error> {
         let body: DynamicObject = serde_json::from_value(body)
             .map_err(|e| Error::Build { object: format!("{} {name}", target.name()), why: e.to_string() })?;
@@ -124,6 +127,7 @@ impl<'a> Writer<'a> {
         self.ctx.taken.remember(self.owner, format!("{} {name}", target.name()));
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(kind = target.name(), name), err(level = "debug"))]
     pub async fn patch(
         &self,
         target: &Target,
@@ -156,6 +160,7 @@ impl<'a> Writer<'a> {
     }
 
     /// DELETE of this incarnation; `how` says when its dependents go.
+    #[tracing::instrument(level = "debug", skip_all, fields(kind = target.name(), name), err(level = "debug"))]
     pub async fn delete(
         &self,
         target: &Target,
@@ -178,6 +183,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The status, if it differs: a merge patch of the difference, valid only for the version that was seen.
+    #[tracing::instrument(level = "debug", skip_all, fields(kind = target.name()), err(level = "debug"))]
     pub async fn status<S: Serialize>(
         &self,
         target: &Target,

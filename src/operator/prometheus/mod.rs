@@ -69,18 +69,7 @@ impl Prometheus {
             base.set_path(&path);
         }
         let query = base.join("api/v1/query").map_err(|e| fail(&e.to_string()))?;
-        // The operator's image is empty: public roots are built in, mounted ones (SSL_CERT_FILE) are added.
-        let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
-        let mounted = rustls_native_certs::load_native_certs().certs;
-        let roots = public.chain(mounted).filter_map(|der| reqwest::Certificate::from_der(&der).ok());
-        let http = reqwest::Client::builder()
-            .tls_certs_only(roots)
-            .timeout(DEADLINE)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(8)
-            .build()
-            .map_err(|e| fail(&format!("{e:?}")))?;
+        let http = http_client(DEADLINE).map_err(|e| fail(&format!("{e:?}")))?;
         Ok(Self { http, query })
     }
 
@@ -93,6 +82,7 @@ impl Prometheus {
 
     /// The same, with bounds on size and time; `take` is given each series and the length of its text as it arrives, and
     /// what it was given counts only if the answer turns out to be one.
+    #[tracing::instrument(name = "query", level = "debug", skip_all, fields(otel.kind = "client"), err(level = "debug"))]
     pub async fn each(
         &self,
         query: &str,
@@ -122,6 +112,21 @@ impl Prometheus {
         }
         read.end(form)
     }
+}
+
+/// A client for an address that a flag or a variable of ours names, bounded in time and without redirects.
+pub fn http_client(deadline: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    // The operator's image is empty: public roots are built in, mounted ones (SSL_CERT_FILE) are added.
+    let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
+    let mounted = rustls_native_certs::load_native_certs().certs;
+    let roots = public.chain(mounted).filter_map(|der| reqwest::Certificate::from_der(&der).ok());
+    reqwest::Client::builder()
+        .tls_certs_only(roots)
+        .timeout(deadline)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(8)
+        .build()
 }
 
 fn classify(e: &reqwest::Error) -> QueryError {
