@@ -32,7 +32,14 @@ const FEATURES: &str = "serin/otel";
 pub async fn build() -> Result<Vec<Program>, Error> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(images::repository());
-    cargo.args(["build", "--workspace", "--all-targets", "--features", FEATURES, "--message-format=json-render-diagnostics"]);
+    cargo.args([
+        "build",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        FEATURES,
+        "--message-format=json-render-diagnostics",
+    ]);
     let built = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().await?;
     if !built.status.success() {
         return Err("cargo build --workspace --all-targets failed".into());

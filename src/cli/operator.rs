@@ -106,11 +106,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use tracing_subscriber::layer::Identity;
     use std::{
         io::Write,
         sync::{Arc, Mutex},
     };
+    use tracing_subscriber::layer::Identity;
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);

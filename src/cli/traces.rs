@@ -53,8 +53,7 @@ fn begin(endpoint: Option<&str>, runtime: Handle) -> Result<(impl Layer<Registry
     let name = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "serin".to_owned());
     let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let resource = Resource::builder().with_service_name(name).with_attribute(version).build();
-    let provider =
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("serin"));
     Ok((layer.with_filter(EnvFilter::new(SPANS)), Traces(provider)))
 }
@@ -121,7 +120,10 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_collector_is_sent_the_operators_spans_and_what_went_wrong() {
         let server = MockServer::start().await;
-        Mock::given(matchers::path("/v1/traces")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+        Mock::given(matchers::path("/v1/traces"))
+            .respond_with(ResponseTemplate::new(200))
+            .mount(&server)
+            .await;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (layer, traces) = begin(Some(&format!("{}/v1/traces", server.uri())), Handle::current()).unwrap();
         let log = tracing_subscriber::registry().with(layer);

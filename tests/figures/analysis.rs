@@ -108,7 +108,7 @@ impl<'a> Rig<'a> {
         let asked = runtime.block_on(self.fake.asked());
         let began = spent();
         (0..ROUNDS).for_each(|_| round());
-        let spent = (spent() - began) / ROUNDS;
+        let spent = spent().saturating_sub(began) / ROUNDS;
         let queries = (runtime.block_on(self.fake.asked()) - asked) / ROUNDS as usize;
         let grown = process::memory(std::process::id()).1 - before;
         Found { queries, spent, kilobytes: grown * 1e3 / CANARIES as f64 }

@@ -47,7 +47,7 @@ pub struct Looks<A = Prometheus> {
 
 struct Waiting {
     want: Want,
-    answer: oneshot::Sender<Result<Answer, QueryError>>,
+    answer: Reply,
 }
 
 /// A look's samples. While they are kept, they count against what all looks together may hold.
@@ -115,13 +115,16 @@ impl<A: Ask> Looks<A> {
     }
 }
 
+/// Where an answer goes.
+type Reply = oneshot::Sender<Result<Answer, QueryError>>;
+
 /// Looks that share their queries, and who waits for them.
 struct Together<'a, A> {
     looks: &'a Looks<A>,
     namespace: &'a str,
     wants: Vec<Want>,
     costs: Vec<Cost>,
-    answers: Mutex<Vec<Option<oneshot::Sender<Result<Answer, QueryError>>>>>,
+    answers: Mutex<Vec<Option<Reply>>>,
 }
 
 impl<A: Ask> Together<'_, A> {

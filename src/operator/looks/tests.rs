@@ -10,6 +10,9 @@ use super::*;
 use crate::prometheus::RawSeries;
 use plan::{GROUP_MAX, MEMBERS, Slice, groups, slices};
 
+/// Deployments, and the range in seconds.
+type Asked = (Vec<String>, i64, i64);
+
 /// Samples in memory, which are counted as if they were text.
 #[derive(Clone, Debug, Default)]
 struct Store {
@@ -18,7 +21,7 @@ struct Store {
     width: usize,
     /// Queries that mean this Deployment are not answered in time.
     stuck: Option<String>,
-    asked: Arc<Mutex<Vec<(Vec<String>, i64, i64)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Ask for Store {
@@ -187,7 +190,7 @@ fn many(count: usize) -> (Store, Vec<Want>) {
     (store, wants)
 }
 
-fn asked(looks: &Looks<Store>) -> Vec<(Vec<String>, i64, i64)> {
+fn asked(looks: &Looks<Store>) -> Vec<Asked> {
     std::mem::take(&mut looks.ask.asked.lock().unwrap())
 }
 

@@ -81,7 +81,10 @@ mod tests {
         let labels = [("pod", pod), ("job", job), ("prometheus_replica", replica), ("code", code)];
         RawSeries {
             metric: labels.into_iter().collect(),
-            values: (from..=until).step_by(apart).map(|at| Sample { at_ms: i64::from(at) * 1000, value: 1.0 }).collect(),
+            values: (from..=until)
+                .step_by(apart)
+                .map(|at| Sample { at_ms: i64::from(at) * 1000, value: 1.0 })
+                .collect(),
             value: None,
             histograms: Vec::new(),
         }
