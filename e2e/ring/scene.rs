@@ -155,8 +155,19 @@ impl Scene {
     pub async fn begin(&self) -> Result<(), Error> {
         self.apply(Version::V1).await?;
         self.serves(Version::V1.label()).await?;
+        self.led().await
+    }
+
+    /// Waits until the gateway, where there is one, leads to a server.
+    pub async fn led(&self) -> Result<(), Error> {
         let Some(host) = &self.wine.host else { return Ok(()) };
         Load::reachable(&self.ring.bed, &self.ring.built, host, &self.report()?).await
+    }
+
+    /// Waits until the gateway has heard of everything: a second of requests without a failed one.
+    pub async fn calm(&self) -> Result<(), Error> {
+        let port = self.ring.bed.gateway_port().ok_or("no gateway")?;
+        self.reachable(port, self.wine.host.as_deref().ok_or("no host name")?).await
     }
 
     /// Waits until a version serves with all its pods, and nothing else is under way.

@@ -104,6 +104,8 @@ async fn a_candidate_that_begins_to_crash_takes_nothing_with_it() {
         let v1 = counts.of(&scene.ring.built.model(Version::V1)?.digest);
         assert_eq!(v1.failed(), 0, "{counts:?}");
 
+        // The status is there before the gateway has heard of the weights.
+        scene.calm().await?;
         let load = scene.load(50)?;
         let md = scene.ended("v2", Outcome::RolledBack).await?;
         let failed = status(&md).last_failed.ok_or("no lastFailed")?;

@@ -67,6 +67,7 @@ async fn testers_reach_a_preview_through_the_gateway() {
         };
         scene.put(&wanted(scene, Version::V1)?).await?;
         scene.serves("v1").await?;
+        scene.led().await?;
         let (load, testers) = (scene.load(50)?, scene.load_of_testers(20, "X-Tester: yes, me")?);
         scene.answers(&load, Version::V1).await?;
         scene.answers(&testers, Version::V1).await?;

@@ -49,6 +49,7 @@ async fn a_file_in_a_claim_serves_as_well() {
         object["spec"]["model"]["artifact"]["uri"] = json!("pvc://models/v1");
         scene.put(&object).await?;
         scene.serves("v1").await?;
+        scene.led().await?;
         let load = scene.load(20)?;
         scene.answers(&load, Version::V1).await?;
         let counts = load.stop().await?;

@@ -98,6 +98,7 @@ async fn versions_take_over_and_go_back_by_two_weights_of_a_users_route() {
             .await?;
         cellar(scene).await?;
         scene.serves("v1").await?;
+        scene.led().await?;
         let load = scene.load(100)?;
         scene.answers(&load, Version::V1).await?;
 
