@@ -17,6 +17,7 @@ mod retraining;
 mod scaling;
 mod second_gateway;
 mod serving;
+mod sessions;
 mod shadow;
 mod starts;
 mod training;
