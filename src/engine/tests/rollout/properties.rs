@@ -10,7 +10,11 @@ use crate::sim::{
     shadows, spec,
 };
 use proptest::prelude::*;
-use serin_api::Strategy::{BlueGreen, Canary, Recreate, Shadow};
+use serin_api::{
+    IntOrString, ModelDeploymentSpec,
+    Strategy::{BlueGreen, Canary, Recreate, Shadow},
+    WhenUnschedulable,
+};
 
 const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
 
@@ -58,35 +62,68 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (version(), prop::sample::select(vec!["1", "2"])).prop_map(|(v, step)| Skip(v, step)),
         1 => any::<bool>().prop_map(|p| Edit(if p { paused } else { running })),
         1 => Just(Edit(crate::sim::script::hasty)),
+        1 => (3..9i32).prop_map(Room),
+        1 => prop::sample::select(vec![one_more as fn(&mut ModelDeploymentSpec), half_more, no_bound, makes_room, waits]).prop_map(Edit),
         1 => prop::sample::select(vec![Canary, BlueGreen, Recreate, Shadow]).prop_map(|s| Edit(match s {
             Canary => canary,
             BlueGreen => blue,
             Recreate => recreate,
-            Shadow => shadows::on_evidence,
+            Shadow => shadow,
         })),
         1 => any::<bool>().prop_map(GatewayMirrors),
         4 => (0..40i64).prop_map(Crash),
     ]
 }
 
-fn canary(s: &mut serin_api::ModelDeploymentSpec) {
+fn one_more(s: &mut ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.max_surge = Some(IntOrString::Int(1));
+    }
+}
+fn half_more(s: &mut ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.max_surge = Some(IntOrString::String("50%".to_owned()));
+    }
+}
+fn no_bound(s: &mut ModelDeploymentSpec) {
+    s.rollout.max_surge = None;
+}
+fn makes_room(s: &mut ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.when_unschedulable = WhenUnschedulable::MakeRoom;
+    }
+}
+fn waits(s: &mut ModelDeploymentSpec) {
+    s.rollout.when_unschedulable = WhenUnschedulable::Wait;
+    s.rollout.min_available = None;
+}
+fn canary(s: &mut ModelDeploymentSpec) {
     s.rollout.shadow = None;
     s.rollout.strategy = Canary;
 }
-fn blue(s: &mut serin_api::ModelDeploymentSpec) {
+fn blue(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
     s.rollout.shadow = None;
+    no_bound(s);
+    waits(s);
     s.rollout.strategy = BlueGreen;
 }
-fn recreate(s: &mut serin_api::ModelDeploymentSpec) {
+fn recreate(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
     s.rollout.shadow = None;
+    no_bound(s);
+    waits(s);
     s.rollout.strategy = Recreate;
 }
-fn paused(s: &mut serin_api::ModelDeploymentSpec) {
+fn shadow(s: &mut ModelDeploymentSpec) {
+    no_bound(s);
+    waits(s);
+    shadows::on_evidence(s);
+}
+fn paused(s: &mut ModelDeploymentSpec) {
     s.rollout.paused = true;
 }
-fn running(s: &mut serin_api::ModelDeploymentSpec) {
+fn running(s: &mut ModelDeploymentSpec) {
     s.rollout.paused = false;
 }
 
@@ -112,6 +149,8 @@ fn heal(sim: &mut Sim) {
         sim.play(Edit(canary));
     }
     sim.play(Edit(running));
+    // There is room for both.
+    sim.play(Room(40));
     if sim.cluster.user_route && sim.cluster.route.is_none() {
         sim.play(MakeRoute);
     }
@@ -132,7 +171,7 @@ fn heal(sim: &mut Sim) {
 
 /// Where it happens.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "seven coins")]
+#[allow(clippy::struct_excessive_bools, reason = "nine coins")]
 struct World {
     steps: bool,
     ratio: bool,
@@ -142,17 +181,16 @@ struct World {
     /// The operator dies after each single effect.
     mortal: bool,
     shadows: bool,
+    /// One pod more than asked for, of both versions together.
+    bounded: bool,
+    /// The stable version makes room.
+    makes_room: bool,
 }
 
 fn world() -> impl Strategy<Value = World> {
-    any::<[bool; 7]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal, shadows]| World {
-        steps,
-        ratio,
-        drain,
-        testers,
-        users_route,
-        mortal,
-        shadows,
+    let coins = any::<[bool; 9]>();
+    coins.prop_map(|[steps, ratio, drain, testers, users_route, mortal, shadows, bounded, makes_room]| {
+        World { steps, ratio, drain, testers, users_route, mortal, shadows, bounded, makes_room }
     })
 }
 
@@ -174,6 +212,12 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
         first.traffic.gateway = None;
     } else if world.users_route {
         crate::sim::script::by_user_route(&mut first);
+    }
+    if world.bounded {
+        one_more(&mut first);
+    }
+    if world.makes_room {
+        makes_room(&mut first);
     }
     let mut sim = Sim::new(first);
     sim.crash_always = world.mortal;
