@@ -405,14 +405,18 @@ fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.decisive = true;
     let room = d.room();
-    let Next { pods, weight } =
-        if room.is_bounded() { d.next(stable, c, &ALL) } else { Next { pods: d.replicas, weight: 100 } };
-    d.ensure(&c.revision, &c.spec, c.slot, pods, pods);
-    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion. Where the stable
-    // version gave pods up, those that serve now are not what is needed.
     let serving = d.world().available(&stable.revision);
-    let enough = if room.is_bounded() && serving > 0 { pods } else { pods.min(serving.max(1)) };
-    let all = weight >= 100;
+    let by_turns = room.is_bounded() && serving > 0 && d.replicas > 0;
+    let Next { pods, weight } =
+        if by_turns { d.next(stable, c, &ALL) } else { Next { pods: d.replicas, weight: 100 } };
+    // Where nobody else serves, no turns are taken; but pods that are on their way back have their places.
+    let low = if by_turns { pods } else { pods.min(room.most(d.asked(&stable.revision))) };
+    d.ensure(&c.revision, &c.spec, c.slot, low, pods);
+    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion. Those of the
+    // stable version carry its share, more are needed for all. Where it gives pods up, all that a rollout leaves are.
+    let share = (100 - c.weight).max(1);
+    let as_now = (serving * 100 + share - 1) / share;
+    let enough = if by_turns { pods } else { pods.min(as_now.max(1)) };
     if d.world().available(&c.revision) < enough {
         d.look_again_at_next_tick();
         pods::lacking(d, stable, c);
@@ -422,9 +426,13 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
             None => "is good",
         };
         let message = format!("{} {why}; adding pods before it takes over", c.version);
-        return d.report(Reason::ScalingCandidate, message);
+        let (reason, message) = match waiting::words(d, &c.revision) {
+            Some(words) => (words.reason, format!("{message}: {words}")),
+            None => (Reason::ScalingCandidate, message),
+        };
+        return d.report(reason, message);
     }
-    if !all {
+    if weight < 100 {
         return approach(d, stable, c, weight);
     }
     let journal = Journal::of(&c.revision, Entry::Promote);

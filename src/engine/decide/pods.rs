@@ -79,11 +79,12 @@ impl<'a> Draft<'a> {
     }
 
     fn stable_pods(&self, s: &Stable) -> i32 {
-        let room = self.room();
-        let Some(c) = &self.status.candidate else { return self.replicas };
-        if self.makes_room_for(c) {
+        // By what is recorded: what this plan leads to may never be.
+        if self.input.status.candidate.as_ref().is_some_and(|c| self.makes_room_for(c)) {
             return 0;
         }
+        let room = self.room();
+        let Some(c) = &self.status.candidate else { return self.replicas };
         if self.replicas == 0 || !room.is_bounded() {
             return self.replicas;
         }
@@ -95,9 +96,13 @@ impl<'a> Draft<'a> {
         };
         let most = room.beside(self.others(s));
         // What carries its traffic stays; but nothing is asked for beyond the bound.
-        let present = self.world().of(&s.revision).map_or(0, |found| found.replicas);
-        let kept = self.kept(s, c).min(self.replicas).min(present);
+        let kept = self.kept(s, c).min(self.replicas).min(self.asked(&s.revision));
         self.stable_goal.map_or(most, |goal| goal.min(most)).clamp(kept, self.replicas)
+    }
+
+    /// Pods that are asked for of a revision.
+    pub(super) fn asked(&self, revision: &str) -> i32 {
+        self.world().of(revision).map_or(0, |found| found.replicas)
     }
 
     /// Pods of all other revisions, once this plan is carried out.
@@ -138,7 +143,8 @@ impl<'a> Draft<'a> {
             TrafficMode::ReplicaRatio => {
                 let serves = !words.is_empty() && words.iter().all(|weights| weights.of(c.slot) > 0);
                 let others = if serves { self.world().available(&c.revision) } else { 0 };
-                (room.serving() - others).max(0)
+                // By its last pod it is known where the traffic goes back to.
+                (room.serving() - others).max(1)
             }
         }
     }
@@ -162,17 +168,19 @@ impl<'a> Draft<'a> {
             // It answers nobody, and so nothing is given up for it: it has what there is.
             return Next { pods: pair.candidate.min(room.most(self.kept(s, c))), weight };
         }
-        if c.weight >= weight && c.weight > 0 {
-            return Next { pods: pair.candidate, weight };
-        }
         let kept = self.kept(s, c);
+        // What is not there yet takes nobody's place.
+        let most = room.most(kept.min(self.asked(&s.revision)));
+        if c.weight >= weight && c.weight > 0 {
+            return Next { pods: pair.candidate.min(most), weight };
+        }
         let next = match self.mode {
             TrafficMode::Gateway => room.next(weight, kept),
             TrafficMode::ReplicaRatio => room.next(weight, kept.max(pair.stable)),
         };
         // Whatever somebody did to the route: it goes upwards.
         let carrying = if self.mode == TrafficMode::Gateway { room.needs(c.weight) } else { 0 };
-        Next { pods: next.pods.max(carrying), weight: next.weight.max(c.weight) }
+        Next { pods: next.pods.max(carrying.min(most)), weight: next.weight.max(c.weight) }
     }
 
     /// The pods of the stable version that belong to so many of the candidate's at this weight: by replica ratio they are
@@ -205,6 +213,10 @@ impl<'a> Draft<'a> {
 /// A candidate with traffic has fewer pods than it needs. Where the stable version makes room, the time counts until it does.
 pub(super) fn lacking(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if d.input.spec.rollout.when_unschedulable != WhenUnschedulable::MakeRoom {
+        // It did until the spec was changed.
+        if c.phase == Phase::Canary && c.waiting.is_some() {
+            waiting::over(d);
+        }
         return;
     }
     let c = waiting::follow_node(d, c);
@@ -247,6 +259,14 @@ pub(super) fn make_room(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) -> bo
     d.report(Reason::Unschedulable, message);
     d.look_again(Duration::from_millis(50));
     true
+}
+
+/// One that goes back has no more than it could have got: the stable version's first pod has its place, too.
+pub(super) fn leave_a_place(d: &mut Draft<'_>, c: &Candidate) {
+    let room = d.room();
+    if room.is_bounded() && d.world().of(&c.revision).is_some_and(|found| !found.deleting) {
+        d.ensure(&c.revision, &c.spec, c.slot, 0, room.total() - 1);
+    }
 }
 
 /// The weight goes back as the stable version's pods come back. `true`: there is nothing left to wait for.

@@ -65,7 +65,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let Some(target) = d.target().cloned() else { return };
     recreate::make_room(d, c);
     if nowhere_to_go(d, stable, c) {
-        return;
+        return pods::leave_a_place(d, c);
     }
     let why = c.retreat.as_ref().map_or("", |r| &r.message);
     if !pods::give_back(d, stable, c) {

@@ -45,15 +45,12 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
         }
         Write::Scale { name, replicas, .. } => {
             let stable = sim.status.stable.as_ref().map(|s| s.revision.as_str());
-            let of_stable =
-                sim.cluster.deployments.iter().any(|d| d.name == *name && Some(&*d.revision) == stable);
+            let found = sim.cluster.deployments.iter().find(|d| d.name == *name);
+            let of_stable = found.filter(|d| Some(&*d.revision) == stable);
             let recreated = sim.spec.rollout.strategy == Strategy::Recreate && *replicas == 0;
             let kept = *replicas == sim.spec.replicas || recreated || check_pods::may_give_up(sim, *replicas);
-            must!(
-                sim,
-                !of_stable || kept || (stale && check_pods::is_bounded(sim)),
-                "stable scaled to {replicas}"
-            );
+            let free = |before: i32| check_pods::is_bounded(sim) && (stale || before < *replicas);
+            must!(sim, kept || of_stable.is_none_or(|d| free(d.replicas)), "stable scaled to {replicas}");
             check_pods::asked_for(sim, write, stale);
         }
         Write::DeleteDeployment { name, .. } => {
@@ -234,7 +231,8 @@ fn waits(sim: &Sim, next: &ModelDeploymentStatus) {
         }
         let makes_room = sim.spec.rollout.when_unschedulable == WhenUnschedulable::MakeRoom;
         let starting = after.phase == Phase::Starting;
-        must!(sim, after.waiting.is_none() || starting || makes_room, "a wait with traffic");
+        let begins = after.waiting.is_some() && after.waiting != before.waiting;
+        must!(sim, !begins || starting || makes_room, "a wait with traffic");
         check_pods::made_room(sim, before, after);
     }
     let retreat = next.candidate.as_ref().and_then(|c| c.retreat.as_ref()).map(|r| &r.reason);

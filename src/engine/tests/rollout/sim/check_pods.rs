@@ -101,9 +101,15 @@ pub fn to_copy_to(sim: &Sim, percent: i32) -> i32 {
     to_carry(sim, percent).min(room.most(room.serving()))
 }
 
-/// Pods of a candidate that are enough for all of the traffic: as many as serve now, or all where some were given up.
+/// Pods of a candidate that are enough for all of the traffic: those that carry it as it is carried now, or all that a
+/// rollout leaves where some were given up.
 pub fn to_take_over(sim: &Sim, available: i32) -> i32 {
-    if is_bounded(sim) && available > 0 { left(sim) } else { sim.spec.replicas.min(available.max(1)) }
+    if room(sim).is_bounded() && available > 0 {
+        return left(sim);
+    }
+    let share = 100 - sim.status.candidate.as_ref().map_or(0, |c| c.weight);
+    let as_now = (1..=sim.spec.replicas).find(|pods| pods * share >= 100 * available);
+    as_now.unwrap_or(sim.spec.replicas).max(1)
 }
 
 /// What was given up comes back before the traffic does, unless the candidate is gone or it takes too long.
@@ -117,7 +123,7 @@ pub fn comes_back(sim: &Sim, weight: i32, available: i32) {
         TrafficMode::Gateway => carry(sim, available, weight),
         TrafficMode::ReplicaRatio => available >= left(sim),
     };
-    let edited = sim.cluster.weight(c.slot) != c.weight;
+    let edited = sim.cluster.weight(c.slot) != c.weight || c.weight == 0;
     must!(sim, !slowly || gone || late || enough || edited, "{weight} % back to {available} pods");
     must!(sim, c.phase == Phase::Retreating || !slowly, "a way back that is none");
 }
