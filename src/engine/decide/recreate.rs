@@ -37,8 +37,10 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         let message = format!("rollout.paused holds {} before {} goes", c.version, stable.version);
         return d.report(Reason::Paused, message);
     }
-    // As many as serve until now, which soon is nobody.
-    let enough = d.replicas.min(d.world().available(&stable.revision).max(1));
+    // As many as serve until now, which soon is nobody. With all the traffic already, by the strategy of before, that is given
+    // to nobody else: the stable version's pods go in this very plan.
+    let serving = if d.decided_promotion(c) { 1 } else { d.world().available(&stable.revision).max(1) };
+    let enough = d.replicas.min(serving);
     if d.world().available(&c.revision) >= enough {
         return take_over(d, stable, c);
     }
