@@ -267,7 +267,8 @@ mod tests {
             assert_eq!(room.pair(weight), Pods { stable, candidate }, "{weight}");
             assert_eq!(room.reachable(weight), reachable, "{weight}");
         }
-        let steps = [5, 20, 50].map(|weight| Step { weight, hold_seconds: 1, pause: false, mirror_percent: 0 });
+        let steps =
+            [5, 20, 50].map(|weight| Step { weight, hold_seconds: 1, pause: false, mirror_percent: 0 });
         assert_eq!(room.reachable_of(&steps), [20, 20, 50]);
         assert_eq!(room.reachable_of(&steps[1..]), Vec::<i32>::new());
         for (replicas, surge) in [(1, 1), (3, 2), (9, 1), (1000, 10)] {

@@ -217,8 +217,7 @@ fn hold_over(d: &Draft<'_>, c: &Candidate, steps: &[Step]) -> bool {
 
 /// The step that it is at; or what it has beyond its step, on its way to all of the traffic.
 fn present(c: &Candidate, steps: &[Step]) -> Step {
-    let beyond =
-        Step { weight: c.weight, hold_seconds: 0, pause: false, mirror_percent: c.mirror_percent() };
+    let beyond = Step { weight: c.weight, hold_seconds: 0, pause: false, mirror_percent: c.mirror_percent() };
     step(steps, c.step_index).filter(|step| c.weight <= step.weight).copied().unwrap_or(beyond)
 }
 

@@ -69,8 +69,7 @@ pub(super) fn instead(d: &mut Draft<'_>) {
     let begun_otherwise = d.steps().iter().all(|step| step.mirror_percent == 0);
     let compared = d.status.stable.as_ref().is_some_and(|stable| !start::nothing_to_compare(d, stable));
     if d.input.spec.rollout.strategy == Strategy::Shadow && begun_otherwise && compared {
-        d.status.resolved =
-            ramp::planned(&d.input.spec.rollout).map(|steps| start::resolved(d, steps));
+        d.status.resolved = ramp::planned(&d.input.spec.rollout).map(|steps| start::resolved(d, steps));
     }
 }
 

@@ -310,7 +310,9 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<Told, TestCaseErr
     Ok(Told {
         waited: written.iter().any(|text| text.contains("Progressing=Unschedulable")),
         made_room: written.iter().any(|text| text.contains(" fit;")),
-        moved: written.windows(2).any(|pair| pair[0].contains(" fit;") && pair[1].contains("; Some(Promoted)")),
+        moved: written
+            .windows(2)
+            .any(|pair| pair[0].contains(" fit;") && pair[1].contains("; Some(Promoted)")),
     })
 }
 
@@ -341,7 +343,9 @@ fn room_is_waited_for_and_made_in_many_a_story() {
         made_room += i32::from(told.made_room);
         moved += i32::from(told.moved);
     }
-    let found = format!("of 100 stories one waited for room in {waited}, it was made in {made_room} and helped in {moved}");
+    let found = format!(
+        "of 100 stories one waited for room in {waited}, it was made in {made_room} and helped in {moved}"
+    );
     assert!(waited >= 50 && made_room >= 40 && moved >= 20, "{found}");
     println!("{found}");
 }

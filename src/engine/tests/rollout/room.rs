@@ -173,7 +173,7 @@ fn the_way_back_is_as_fast_as_the_pods() {
     assert_eq!((sim.weight("v1"), sim.stable()), (100, "v1"), "{}", sim.log());
     // Nothing was given up: at once.
     let bad = script::named("bounded, bad").run();
-    assert!(!bad.log().contains("@"), "{}", bad.log());
+    assert!(!bad.log().contains('@'), "{}", bad.log());
 }
 
 #[test]

@@ -102,6 +102,7 @@ fn waits_again(s: &mut ModelDeploymentSpec) {
 }
 
 /// v1 serves from second 8 on; v2 is asked for at second 100.
+#[allow(clippy::too_many_lines, reason = "a list")]
 pub fn all() -> Vec<Script> {
     let v2 = (100, Apply("v2"));
     let story = |name, edit, more: &[(i64, Event)], end| {
