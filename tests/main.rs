@@ -8,6 +8,7 @@ mod admission;
 mod another_definition;
 mod autoscaling;
 mod budget;
+mod capacity;
 mod changes;
 mod channel;
 mod chaos;

@@ -3,6 +3,7 @@
 //! `cargo test -p serin-e2e --test cluster` brings the cluster up and leaves it up; `cargo e2e` takes it down, too.
 
 mod broken;
+mod capacity;
 mod draining;
 mod edited_route;
 mod evidence;

@@ -121,8 +121,8 @@ async fn back_and_forth_after_a_crash() {
         let args = ["retry", &scene.wine.name, "--namespace", &scene.wine.namespace];
         let said = scene.ring.built.kubectl_serin(&scene.ring.bed, &args)?;
         assert!(said.contains("is to be tried again"), "{said}");
-        let md = scene.until("B is tried once more", |_, s| s.candidate.is_some()).await?;
-        let tried = status(&md).candidate.ok_or("no candidate")?;
+        let again = scene.until("B is tried once more", |_, s| s.candidate.is_some());
+        let tried = status(&again.await?).candidate.ok_or("no candidate")?;
         assert_eq!((tried.version.as_str(), tried.step.as_str()), (b, "0/3"));
         trial.a_is_untouched().await?;
         trial.end(Version::V1, &[]).await

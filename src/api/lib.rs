@@ -51,11 +51,13 @@ pub use retrain_status::{
     Live, Look, Pending, PolicyPhase, RetrainPolicyStatus, RunRecord, SeenData, Stopped, TriggerState,
     TriggerStatus,
 };
-pub use rollout::{BlueGreen, Deadlines, OnHorizon, OnNoData, Promotion, Rollout, Shadow, Step, Strategy};
+pub use rollout::{
+    BlueGreen, Deadlines, OnHorizon, OnNoData, Promotion, Rollout, Shadow, Step, Strategy, WhenUnschedulable,
+};
 pub use server::{EnvVar, Ports, Probe, Probes, Resources, Server};
 pub use status::{
-    Candidate, Contested, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Phase,
-    Resolved, Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, Waiting,
+    Candidate, Contested, HistoryEntry, LastFailed, MetricEvidence, ModelDeploymentStatus, Outcome, Pace,
+    Phase, Resolved, Retreat, RevisionSpec, Slot, Stable, TakesOver, TrafficStatus, Trial, Verdict, Waiting,
     WaitingReason, WeightRecord,
 };
 pub use storage::Storage;

@@ -115,7 +115,7 @@ pub struct Availability {
     pub max_unavailable: Option<IntOrString>,
 }
 /// 0 is left out on purpose: no node could ever be drained.
-fn pods_or_percent(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn pods_or_percent(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "x-kubernetes-int-or-string": true, "minimum": 1, "maximum": 1000, "maxLength": 4,
         "pattern": "^([1-9][0-9]?|100)%$", "nullable": true,

@@ -1,5 +1,6 @@
 //! How a new version takes over.
 
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,12 @@ use crate::metrics::Analysis;
         .message("shadow is for the strategy Shadow").field_path(".shadow"),
     validation = Rule::new("!has(self.steps) || self.steps.all(s, !has(s.mirrorPercent))")
         .message("mirrorPercent of a step is for the status: shadow.mirrorPercent is yours").field_path(".steps"),
+    validation = Rule::new("self.strategy == 'Canary' || !has(self.maxSurge)")
+        .message("maxSurge is for the strategy Canary: BlueGreen and Shadow have a second set of pods, Recreate has none").field_path(".maxSurge"),
+    validation = Rule::new("self.strategy == 'Canary' || self.whenUnschedulable != 'MakeRoom'")
+        .message("whenUnschedulable: MakeRoom is for the strategy Canary: BlueGreen and Shadow have a second set of pods, Recreate makes room anyway").field_path(".whenUnschedulable"),
+    validation = Rule::new("!has(self.minAvailable) || self.whenUnschedulable == 'MakeRoom'")
+        .message("minAvailable is for whenUnschedulable: MakeRoom").field_path(".minAvailable"),
 )]
 // Strictly rising, without an index: in such a list as many steps weigh no more than a step as stand up to it. An equal
 // pair breaks it too. Both lists are bounded, so the estimated cost is (20 steps)² comparisons.
@@ -61,6 +68,32 @@ pub struct Rollout {
     /// Limits of their own for what keeps pods from starting.
     #[serde(default)]
     pub deadlines: Deadlines,
+    /// How many pods both versions together may have above `replicas` during a rollout: a number, or a percentage of them
+    /// that is rounded up, such as `25%`. The stable version then gives its pods up as its traffic goes, and gets them back
+    /// before its traffic comes back. Only with `Canary`. Default: a second set of pods, and none is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::model_deployment::pods_or_percent")]
+    pub max_surge: Option<IntOrString>,
+    /// What follows when no node has had room for pods of the candidate for `deadlines.unschedulableSeconds`. `Wait`: it is
+    /// given up, or held if it has traffic. `MakeRoom`: the stable version gives up a pod for it, and another one each
+    /// time, down to `minAvailable`; on the way back it gets them again. Only with `Canary`.
+    #[serde(default)]
+    pub when_unschedulable: WhenUnschedulable,
+    /// With `MakeRoom`: pods of both versions together that a rollout leaves, a number, or a percentage of `replicas` that
+    /// is rounded up. Default: one less than `replicas`. At least one stays in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::model_deployment::pods_or_percent")]
+    pub min_available: Option<IntOrString>,
+}
+
+/// What follows when no node has room for the candidate's pods.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WhenUnschedulable {
+    /// Nothing is taken from the stable version.
+    #[default]
+    Wait,
+    /// The stable version gives up pods, one by one.
+    MakeRoom,
 }
 
 /// What a candidate without traffic is given up for, and when. Each counts from when it was first seen, as
@@ -122,6 +155,9 @@ impl Default for Rollout {
             analysis: Analysis::default(),
             progress_deadline_seconds: progress_deadline(),
             deadlines: Deadlines::default(),
+            max_surge: None,
+            when_unschedulable: WhenUnschedulable::Wait,
+            min_available: None,
         }
     }
 }

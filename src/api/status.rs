@@ -164,6 +164,10 @@ pub struct Candidate {
     /// Seconds since `startedAt` that it waited for a node before; its time to become available is longer by them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_seconds: i32,
+    /// How many pods of both versions fit, as was seen when no node took some of them for too long
+    /// (`rollout.whenUnschedulable: MakeRoom`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fits: Option<i32>,
     /// When the present weight was confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
@@ -268,6 +272,25 @@ pub struct Retreat {
     pub message: String,
     /// Whether the revision is to be refused from now on (a bad one is; a superseded one is not).
     pub reject: bool,
+    /// How fast.
+    #[serde(default, skip_serializing_if = "Pace::is_at_once")]
+    pub pace: Pace,
+}
+
+/// How fast a candidate loses its traffic.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// The stable version has its pods.
+    #[default]
+    AtOnce,
+    /// It has given some up for the candidate: as they come back.
+    AsPodsComeBack,
+}
+impl Pace {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+    fn is_at_once(&self) -> bool {
+        *self == Self::AtOnce
+    }
 }
 
 /// A rejected revision.
@@ -411,6 +434,10 @@ pub struct Resolved {
     /// The steps in force: the spec's, or those of the adaptive ramp.
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub steps: Vec<Step>,
+    /// By replica ratio: the closest weight to each step's that so many pods can express, where one differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub reachable: Vec<i32>,
 }
 
 fn open_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -33,6 +33,7 @@ pub mod ramp;
 pub mod report;
 pub mod retrain;
 pub mod revision;
+pub mod room;
 pub mod training;
 pub mod world;
 

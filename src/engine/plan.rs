@@ -152,6 +152,18 @@ pub struct Journal {
     pub revision: String,
     /// What was decided.
     pub entry: Entry,
+    /// Percent to the candidate, while pods and weights take turns on the way there.
+    pub on_the_way: Option<i32>,
+}
+impl Journal {
+    /// Of a decision that these weights fulfil.
+    pub fn of(revision: &str, entry: Entry) -> Self {
+        Self { revision: revision.to_owned(), entry, on_the_way: None }
+    }
+    /// Of one that they lead to.
+    pub fn toward(revision: &str, entry: Entry, weight: i32) -> Self {
+        Self { on_the_way: Some(weight), ..Self::of(revision, entry) }
+    }
 }
 
 /// See [`Journal`].
@@ -171,7 +183,8 @@ impl fmt::Display for Journal {
             Entry::Stable => write!(f, "{}/stable", self.revision),
             Entry::Step(n) => write!(f, "{}/{n}", self.revision),
             Entry::Promote => write!(f, "{}/promote", self.revision),
-        }
+        }?;
+        self.on_the_way.map_or(Ok(()), |weight| write!(f, "@{weight}"))
     }
 }
 
@@ -179,12 +192,16 @@ impl Journal {
     /// Reads what [`fmt::Display`] wrote; anything else is no journal.
     pub fn parse(text: &str) -> Option<Self> {
         let (revision, entry) = text.rsplit_once('/')?;
+        let (entry, on_the_way) = match entry.split_once('@') {
+            Some((entry, weight)) => (entry, Some(weight.parse().ok().filter(|w| (0..=100).contains(w))?)),
+            None => (entry, None),
+        };
         let entry = match entry {
             "stable" => Entry::Stable,
             "promote" => Entry::Promote,
             n => Entry::Step(n.parse().ok().filter(|n| *n > 0)?),
         };
-        Some(Self { revision: revision.to_owned(), entry })
+        Some(Self { revision: revision.to_owned(), entry, on_the_way })
     }
 }
 

@@ -2,12 +2,12 @@
 //! is InProgress, and an observed generation that lags is InProgress too).
 
 use serin_api::{
-    ModelDeploymentStatus, Reason, TrafficMode, TrafficStatus,
+    ModelDeploymentStatus, Reason, Stable, TrafficMode, TrafficStatus,
     conditions::{self, State, Type},
     labels,
 };
 
-use crate::{decide::Input, ramp, revision};
+use crate::{decide::Input, revision, room::Room};
 
 /// Sets Progressing, Reconciling and Stalled from one reason. `stuck`: work that goes on is held by something outside.
 pub fn headline(
@@ -131,7 +131,9 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         Some(_) if refused => {
             (State::False, Reason::RouteNotAccepted, "the gateway refuses the route".to_owned())
         }
-        Some(s) if available >= wanted => (State::True, Reason::Complete, format!("{} serves", s.version)),
+        Some(s) if available >= wanted || shared(status, input, s) => {
+            (State::True, Reason::Complete, format!("{} serves", s.version))
+        }
         Some(s) if available == 0 => {
             (State::False, Reason::StableUnavailable, format!("{} has no available pod", s.version))
         }
@@ -173,7 +175,10 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
     let recorded = input.status.traffic.as_ref().filter(|_| input.status.stable.is_some()).map(|t| t.mode);
     let mode = recorded.unwrap_or_else(|| input.mode());
     let reachable_weight = match (&status.candidate, mode) {
-        (Some(c), TrafficMode::ReplicaRatio) if c.weight > 0 => Some(ramp::reachable(c.weight, wanted)),
+        (Some(c), TrafficMode::ReplicaRatio) if c.weight > 0 => {
+            let room = Room::of(mode, &input.spec.rollout, wanted, c.fits);
+            Some(room.reachable(c.weight))
+        }
         _ => None,
     };
     let contested = status.traffic.as_ref().and_then(|t| t.contested);
@@ -184,8 +189,30 @@ pub fn finish(status: &mut ModelDeploymentStatus, input: &Input<'_>) {
         None => input.spec.traffic.http_route.as_ref().map(|r| r.name.clone()),
     };
     status.traffic = Some(TrafficStatus { mode, reachable_weight, route, contested });
-    status.replicas = status.stable.as_ref().and_then(|s| input.world.of(&s.revision)).map(|d| d.replicas);
+    let given_up = status.stable.as_ref().is_some_and(|s| gave_up(status, input, s));
+    status.replicas = status.stable.as_ref().and_then(|s| input.world.of(&s.revision)).map(|d| {
+        let tried = status.candidate.as_ref().and_then(|c| input.world.of(&c.revision));
+        let others = tried.map_or(0, |tried| tried.replicas);
+        if given_up { wanted.min(d.replicas + others) } else { d.replicas }
+    });
     status.selector = Some(format!("{}={}", labels::INSTANCE, revision::instance(input.uid)));
+}
+
+/// Whether the stable version has fewer pods than are asked for because a candidate has its traffic.
+fn gave_up(status: &ModelDeploymentStatus, input: &Input<'_>, s: &Stable) -> bool {
+    let Some(c) = &status.candidate else { return false };
+    let room = Room::of(input.mode(), &input.spec.rollout, input.spec.replicas, c.fits);
+    let asked = input.world.of(&s.revision).map_or(0, |found| found.replicas);
+    room.is_bounded() && asked < input.spec.replicas
+}
+
+/// Whether both versions together have the pods that a rollout leaves, where the one gives up what the other one gets.
+fn shared(status: &ModelDeploymentStatus, input: &Input<'_>, s: &Stable) -> bool {
+    let Some(c) = &status.candidate else { return false };
+    let room = Room::of(input.mode(), &input.spec.rollout, input.spec.replicas, c.fits);
+    let available = |revision: &str| input.world.available(revision);
+    let tried = if c.weight > 0 { available(&c.revision) } else { 0 };
+    room.is_bounded() && available(&s.revision) > 0 && available(&s.revision) + tried >= room.serving()
 }
 
 /// Revoked: what serves goes on serving, as taking it away would be an outage that nobody asked for; but it is said. The

@@ -91,6 +91,8 @@ pub struct ObservedDeployment {
     pub available: i32,
     /// Being deleted.
     pub deleting: bool,
+    /// Pods that no node has taken.
+    pub unscheduled: i32,
     /// The worst that its pods tell, beside crashes.
     pub trouble: Option<PodTrouble>,
     /// The container that crashed most often and waits to be started again.
@@ -124,6 +126,15 @@ pub enum PodTrouble {
         /// What the scheduler says.
         message: String,
     },
+}
+
+impl PodTrouble {
+    /// Whether a pod that goes would help: not where no node is of the kind that is asked for. These are the scheduler's words
+    /// (<https://kubernetes.io/docs/concepts/scheduling-eviction/>).
+    pub fn lacks_room(&self) -> bool {
+        let full = ["Insufficient ", "Too many pods", "cannot allocate all claims", "free ports"];
+        matches!(self, Self::Unschedulable { message } if full.iter().any(|word| message.contains(word)))
+    }
 }
 
 /// Our PodDisruptionBudget.

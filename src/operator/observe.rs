@@ -144,6 +144,7 @@ pub fn world(ctx: &Context, object: &Object<'_>) -> Option<World> {
                 Some(ObservedDeployment {
                     trouble: troubles.remove(&d.revision),
                     crashed: most_crashed(&pods, &d.revision),
+                    unscheduled: unscheduled(&pods, &d.revision),
                     name: d.ident.name,
                     uid: d.ident.uid,
                     slot: d.slot?,
@@ -207,6 +208,13 @@ fn ratio_traffic(object: &Object<'_>, s: ServiceView) -> ObservedTraffic {
         && s.selector.len() == 1 + usize::from(objects::service::only(weights).is_some());
     let (uid, journal) = (s.ident.uid, s.journal);
     ObservedTraffic { uid, weights, journal, confirmed: true, intact, refused: None, place: None }
+}
+
+/// Pods of a revision that no node has taken.
+fn unscheduled(pods: &[PodView], revision: &str) -> i32 {
+    let waits = |pod: &&PodView| matches!(pod.trouble, Some(PodTrouble::Unschedulable { .. }));
+    let number = pods.iter().filter(|pod| pod.revision == revision).filter(waits).count();
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 /// The worst trouble of each revision's pods: a missing model says more than a missing image, that more than a full node.

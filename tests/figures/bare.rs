@@ -26,7 +26,7 @@ impl Children {
         let deployment =
             objects::deployment(&owner, &made.id, &made.spec, Slot::A, replicas, "serin.dev/agent:test")
                 .unwrap();
-        let journal = Journal { revision: made.id, entry: Entry::Stable };
+        let journal = Journal::of(&made.id, Entry::Stable);
         let weights = Weights::to(Slot::A, 100);
         let service = ApiResource::erase::<k8s_openapi::api::core::v1::Service>(&());
         let others = match &model.spec.traffic.gateway {

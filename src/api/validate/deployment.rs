@@ -3,8 +3,8 @@
 use super::common::{digest, env, label, range, storage};
 use super::metric;
 use crate::{
-    Availability, IntOrString, ModelDeploymentSpec, ModelSource, Server, SessionPersistence, Strategy,
-    Testers,
+    IntOrString, ModelDeploymentSpec, ModelSource, Rollout, Server, SessionPersistence, Strategy, Testers,
+    WhenUnschedulable,
 };
 
 /// Checks the object's name: names of children are built from it.
@@ -19,7 +19,7 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     range("replicas", spec.replicas, 0, 1000)?;
     range("availability.minReadySeconds", spec.availability.min_ready_seconds, 0, 3600)?;
     range("availability.drainSeconds", spec.availability.drain_seconds, 0, 3600)?;
-    max_unavailable(&spec.availability)?;
+    pods_or_percent("availability.maxUnavailable", spec.availability.max_unavailable.as_ref())?;
     if spec.traffic.gateway.is_some() && spec.traffic.http_route.is_some() {
         return Err("traffic has at most one of gateway and httpRoute".to_owned());
     }
@@ -47,16 +47,15 @@ pub fn spec(spec: &ModelDeploymentSpec) -> Result<(), String> {
     rollout(spec)
 }
 
-/// A budget that lets nobody go blocks every drain of a node.
-fn max_unavailable(availability: &Availability) -> Result<(), String> {
+/// A budget that lets nobody go blocks every drain of a node, and a rollout without a pod more never begins.
+fn pods_or_percent(field: &str, value: Option<&IntOrString>) -> Result<(), String> {
     let percent = |text: &str| text.strip_suffix('%').and_then(|n| n.parse().ok()).unwrap_or(0);
-    let allowed = match &availability.max_unavailable {
+    let allowed = match value {
         None => true,
         Some(IntOrString::Int(pods)) => (1..=1000).contains(pods),
         Some(IntOrString::String(text)) => (1..=100).contains(&percent(text)),
     };
-    let wrong = "availability.maxUnavailable must be 1 to 1000 pods, or 1% to 100%";
-    if allowed { Ok(()) } else { Err(wrong.to_owned()) }
+    if allowed { Ok(()) } else { Err(format!("{field} must be 1 to 1000 pods, or 1% to 100%")) }
 }
 
 /// A header that a gateway can compare: nothing that would end a line or begin another one.
@@ -165,6 +164,7 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
         range("rollout.blueGreen.previewSeconds", blue_green.preview_seconds, 0, 86400)?;
     }
     shadow(spec)?;
+    room(&spec.rollout)?;
     range("rollout.rollbackWindow", spec.rollout.rollback_window, 0, 10)?;
     for step in steps {
         range("rollout.steps: weight", step.weight, 1, 100)?;
@@ -202,6 +202,26 @@ fn rollout(spec: &ModelDeploymentSpec) -> Result<(), String> {
     if metrics.iter().all(|m| m.threshold.is_some()) {
         let message = "rollout.analysis.metrics needs one that compares both versions: a threshold alone cannot promote";
         return Err(message.to_owned());
+    }
+    Ok(())
+}
+
+/// How many pods a rollout may have, and what it may take.
+fn room(rollout: &Rollout) -> Result<(), String> {
+    pods_or_percent("rollout.maxSurge", rollout.max_surge.as_ref())?;
+    pods_or_percent("rollout.minAvailable", rollout.min_available.as_ref())?;
+    let strategy = rollout.strategy;
+    let makes_room = rollout.when_unschedulable == WhenUnschedulable::MakeRoom;
+    if strategy != Strategy::Canary && rollout.max_surge.is_some() {
+        return Err(format!("rollout.maxSurge is for the strategy Canary, and this is {strategy:?}"));
+    }
+    if strategy != Strategy::Canary && makes_room {
+        return Err(format!(
+            "rollout.whenUnschedulable: MakeRoom is for the strategy Canary, and this is {strategy:?}"
+        ));
+    }
+    if rollout.min_available.is_some() && !makes_room {
+        return Err("rollout.minAvailable is for whenUnschedulable: MakeRoom".to_owned());
     }
     Ok(())
 }

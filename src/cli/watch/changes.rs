@@ -211,7 +211,7 @@ mod tests {
         let c = back.status.as_mut().unwrap().candidate.as_mut().unwrap();
         c.phase = Phase::Retreating;
         let (reason, message) = ("AnalysisFailed".to_owned(), "errors: 9 % errors".to_owned());
-        c.retreat = Some(serin_api::Retreat { reason, message, reject: true });
+        c.retreat = Some(serin_api::Retreat { reason, message, reject: true, pace: serin_api::Pace::AtOnce });
         assert_eq!(
             told(Some(&fixtures::trying()), &back),
             ["v2: Canary -> Retreating (AnalysisFailed): errors: 9 % errors"]

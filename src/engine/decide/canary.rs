@@ -7,13 +7,16 @@ use serin_api::{
 };
 use serin_judge::State;
 
-use super::{Draft, channel, retreat, shadow, start, waiting};
+use super::{Draft, channel, pods, retreat, shadow, start, waiting};
 use crate::{
     measure::{self, Judgement, Reading},
     plan::{Entry, Journal, Weights},
-    ramp,
     report::{self, Unread},
+    room::Next,
 };
+
+/// All of the traffic.
+const ALL: Step = Step { weight: 100, hold_seconds: 0, pause: false, mirror_percent: 0 };
 
 /// What the reading allows.
 enum Allowed {
@@ -51,10 +54,13 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     if shadow::stop(d, stable, c, &present) {
         return;
     }
-    let previewed = step(&steps, c.step_index).is_some_and(|step| step.load() == 0);
+    let previewed = present.load() == 0;
     let assessed = if previewed { assess_preview(d, stable, c) } else { assess(d, stable, c) };
     let Some(mut allowed) = assessed else { return };
     let skipped = c.skipped_step == Some(c.step_index);
+    // Between two steps as to them: more traffic only as long as nothing speaks against it.
+    let climbs =
+        !d.input.spec.rollout.paused && (skipped || matches!(allowed, Allowed::Advance | Allowed::Promote));
     let waits = d.input.spec.rollout.paused || waits_for_a_person(c, &steps);
     let last = c.step_index >= i32::try_from(steps.len()).unwrap_or(i32::MAX);
     allowed = match allowed {
@@ -76,7 +82,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         Allowed::Promote | Allowed::Advance if ripe && !last => {
             enter_step(d, stable, c, &steps, c.step_index + 1);
         }
-        _ => hold(d, stable, c, &steps, &allowed),
+        _ => hold(d, stable, c, &steps, &allowed, climbs),
     }
 }
 
@@ -202,30 +208,42 @@ fn horizon_over(d: &Draft<'_>, c: &Candidate) -> bool {
 }
 
 fn hold_over(d: &Draft<'_>, c: &Candidate, steps: &[Step]) -> bool {
-    let hold = step(steps, c.step_index).map_or(0, |s| s.hold_seconds);
-    c.since.is_some_and(|since| d.now() - since >= Span::seconds(i64::from(hold)))
+    let step = step(steps, c.step_index);
+    let hold = step.map_or(0, |s| s.hold_seconds);
+    // With more than its step, on its way to all of the traffic, it has been through that.
+    step.is_some_and(|s| c.weight > s.weight)
+        || c.since.is_some_and(|since| d.now() - since >= Span::seconds(i64::from(hold)))
 }
 
-/// The step that it is at.
-pub(super) fn present(c: &Candidate, steps: &[Step]) -> Step {
-    let unknown =
-        Step { weight: c.weight, hold_seconds: 0, pause: false, mirror_percent: c.mirror_percent() };
-    step(steps, c.step_index).copied().unwrap_or(unknown)
+/// The step that it is at; or what it has beyond its step, on its way to all of the traffic.
+fn present(c: &Candidate, steps: &[Step]) -> Step {
+    let beyond = Step { weight: c.weight, hold_seconds: 0, pause: false, mirror_percent: c.mirror_percent() };
+    step(steps, c.step_index).filter(|step| c.weight <= step.weight).copied().unwrap_or(beyond)
 }
 
 fn step(steps: &[Step], index: i32) -> Option<&Step> {
     usize::try_from(index - 1).ok().and_then(|i| steps.get(i))
 }
 
-/// Stays at the present weight, re-asserting it if somebody changed it.
-fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allowed: &Allowed) {
+/// Stays at the step's weight, re-asserting it if somebody changed it. Where both versions may not have all the pods at once,
+/// it gets there by turns: pods, weight, pods that go, pods that come.
+fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allowed: &Allowed, climbs: bool) {
     let present = present(c, steps);
     let next = step(steps, c.step_index + 1).map_or(100, Step::load);
-    let low = ramp::pods_for(d.mode, present.load(), d.replicas);
-    let high = ramp::pods_for(d.mode, next, d.replicas).min(d.surplus(low)).max(low);
+    let aim = if climbs { present } else { Step { weight: c.weight, ..present } };
+    let turn @ Next { pods: low, .. } = d.next(stable, c, &aim);
+    let most = d.room().most(d.kept(stable, c));
+    let high = d.room().pair(next).candidate.min(d.surplus(stable, c, low)).min(most).max(low);
     d.ensure(&c.revision, &c.spec, c.slot, low, high);
-    d.assert_step(stable, c, &present);
+    d.aim_at(aim.weight, low);
     d.look_again_at_next_tick();
+    if c.weight < aim.weight {
+        return climb(d, stable, c, turn, &aim);
+    }
+    d.assert_step(stable, c, &aim);
+    if c.waiting.is_some() {
+        waiting::over(d);
+    }
     let waits = waits_for_a_person(c, steps);
     if waits && present.mirror_percent > 0 && matches!(allowed, Allowed::Hold) {
         shadow::tell_when_good(d, c);
@@ -250,21 +268,58 @@ fn hold(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], allow
         }
         _ => (Reason::Analyzing, "gathering evidence"),
     };
-    let message = format!("{}: {}, {why}", c.version, place(d, c, &c.step, &present));
+    let message = format!("{}: {}, {why}", c.version, place(d, c, &c.step, &aim));
     d.report(reason, message);
+}
+
+/// One turn on the way to the weight of a step, with so many pods.
+fn climb(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, Next { pods, weight }: Next, aim: &Step) {
+    if d.world().available(&c.revision) < pods {
+        let present = Step { weight: c.weight, ..*aim };
+        d.assert_step(stable, c, &present);
+        pods::lacking(d, stable, c);
+        let (reason, why) = match waiting::words(d, &c.revision) {
+            Some(words) => (words.reason, words.to_string()),
+            None => (Reason::ScalingCandidate, "they start".to_owned()),
+        };
+        let place = place(d, c, &c.step, &present);
+        return d.report(reason, format!("{}: {place}, adding pods for {} %: {why}", c.version, aim.weight));
+    }
+    let reached = Step { weight, ..*aim };
+    let journal = toward(c, Entry::Step(c.step_index), &reached, aim);
+    let weights = d.step_weights(c, &reached);
+    if d.starves(stable, weights) || !d.weights(weights, journal) {
+        return d.wait_for_gateway();
+    }
+    d.record_weight(weight, weight >= aim.weight);
+    waiting::over(d);
+    let place = place(d, c, &c.step, &reached);
+    d.report(Reason::ScalingCandidate, format!("{}: {place}, on its way to {} %", c.version, aim.weight));
+}
+
+/// What a weight is written for that may be only on the way to the one that was decided.
+fn toward(c: &Candidate, entry: Entry, reached: &Step, aim: &Step) -> Journal {
+    if reached.weight < aim.weight {
+        Journal::toward(&c.revision, entry, reached.weight)
+    } else {
+        Journal::of(&c.revision, entry)
+    }
 }
 
 /// Goes to step `n` (from 1): pods first, then the weight, then the record of it.
 pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, steps: &[Step], n: i32) {
     let Some(next) = step(steps, n).copied() else { return };
-    let low = ramp::pods_for(d.mode, next.load(), d.replicas);
-    d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low));
+    let Next { pods: low, weight } = d.next(stable, c, &next);
+    let high = d.surplus(stable, c, low);
+    d.ensure(&c.revision, &c.spec, c.slot, low, high);
+    d.aim_at(next.weight, low);
     d.look_again_at_next_tick();
     let available = d.world().available(&c.revision);
-    if available < low || available > d.surplus(low) {
+    if available < low || available > high {
         // Meanwhile the weight stays what it was.
         if let Some(present) = step(steps, c.step_index) {
-            d.assert_step(stable, c, present);
+            d.assert_step(stable, c, &Step { weight: c.weight, ..*present });
+            pods::lacking(d, stable, c);
         }
         let (reason, why) = match waiting::words(d, &c.revision) {
             Some(words) => (words.reason, words.to_string()),
@@ -275,8 +330,9 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
     if shadow::withhold(d, stable, c, &next) {
         return;
     }
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Step(n) };
-    let weights = d.step_weights(c, &next);
+    let reached = Step { weight, ..next };
+    let journal = toward(c, Entry::Step(n), &reached, &next);
+    let weights = d.step_weights(c, &reached);
     if d.starves(stable, weights) || !d.weights(weights, journal) {
         return d.wait_for_gateway();
     }
@@ -286,23 +342,25 @@ pub(super) fn enter_step(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, step
     let verdict = d.input.reading.judged().map_or(Verdict::Undecided, |j| measure::verdict(j.state));
     if let Some(candidate) = &mut d.status.candidate {
         candidate.phase = Phase::Canary;
-        candidate.weight = next.weight;
+        candidate.weight = weight;
+        candidate.waiting = None;
         candidate.step_index = n;
         candidate.skipped_step = None;
         candidate.step.clone_from(&label);
-        candidate.since = Some(now);
+        // Its time at the step begins with the step's weight.
+        candidate.since = (weight >= next.weight).then_some(now);
         if candidate.analysis_from.is_none() {
             candidate.analysis_from = Some(now);
             candidate.weights.clear();
         }
-        let Step { weight, mirror_percent, .. } = next;
+        let mirror_percent = next.mirror_percent;
         candidate.weights.push(WeightRecord { weight, mirror_percent, at: now });
         if let Some(evidence) = evidence {
             candidate.evidence = evidence;
         }
     }
     d.status.verdict = Some(verdict);
-    let message = format!("{}: {}, gathering evidence", c.version, place(d, c, &label, &next));
+    let message = format!("{}: {}, gathering evidence", c.version, place(d, c, &label, &reached));
     d.note(false, Reason::Analyzing, format!("Step{n}"), message.clone());
     d.report(Reason::Analyzing, message);
 }
@@ -324,8 +382,11 @@ fn place(d: &Draft<'_>, c: &Candidate, label: &str, step: &Step) -> String {
 /// The last available pod of the candidate is gone without a crash (a drained node, an eviction): its weight goes
 /// back, and it starts over when it is available again.
 fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
-    let low = ramp::pods_for(d.mode, present(c, &d.steps()).load(), d.replicas);
-    d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low));
+    let room = d.room();
+    let load = present(c, &d.steps()).load();
+    let low = room.pair(load).candidate.min(room.most(room.serving()));
+    let high = d.surplus(stable, c, low).min(room.most(room.serving())).max(low);
+    d.ensure(&c.revision, &c.spec, c.slot, low, high);
     let message = format!("{} lost its last available pod; {} serves", c.version, stable.version);
     if !d.all_to(stable) {
         return;
@@ -342,20 +403,38 @@ fn lost(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// All traffic to the pods that were tested. They become the stable version where they stand.
 pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.decisive = true;
-    d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas);
-    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion.
-    let enough = d.replicas.min(d.world().available(&stable.revision).max(1));
+    let room = d.room();
+    let serving = d.world().available(&stable.revision);
+    let by_turns = room.is_bounded() && serving > 0 && d.replicas > 0;
+    let Next { pods, weight } =
+        if by_turns { d.next(stable, c, &ALL) } else { Next { pods: d.replicas, weight: 100 } };
+    // Where nobody else serves, no turns are taken; but pods that are on their way back have their places.
+    let low = if by_turns { pods } else { pods.min(room.most(d.asked(&stable.revision))) };
+    d.ensure(&c.revision, &c.spec, c.slot, low, pods);
+    // As many as serve now are enough to take over: pods that cannot be scheduled must not block a promotion. Those of the
+    // stable version carry its share, more are needed for all. Where it gives pods up, all that a rollout leaves are.
+    let share = (100 - c.weight).max(1);
+    let as_now = (serving * 100 + share - 1) / share;
+    let enough = if by_turns { pods } else { pods.min(as_now.max(1)) };
     if d.world().available(&c.revision) < enough {
         d.look_again_at_next_tick();
+        pods::lacking(d, stable, c);
         let why = match c.takes_over {
             Some(TakesOver::ByHand) => "is promoted by hand",
             Some(TakesOver::ServedBefore) => "served before and comes back",
             None => "is good",
         };
         let message = format!("{} {why}; adding pods before it takes over", c.version);
-        return d.report(Reason::ScalingCandidate, message);
+        let (reason, message) = match waiting::words(d, &c.revision) {
+            Some(words) => (words.reason, format!("{message}: {words}")),
+            None => (Reason::ScalingCandidate, message),
+        };
+        return d.report(reason, message);
     }
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
+    if weight < 100 {
+        return approach(d, stable, c, weight);
+    }
+    let journal = Journal::of(&c.revision, Entry::Promote);
     if !d.weights(Weights::to(c.slot, 100), journal) {
         return d.wait_for_gateway();
     }
@@ -367,6 +446,23 @@ pub(super) fn promote(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let message = format!("{} takes over from {}{by}", c.version, stable.version);
     become_stable(d, c, Outcome::Promoted);
     d.note(false, Reason::Promoted, "Promoted", message);
+}
+
+/// One turn on the way to all of the traffic.
+fn approach(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, weight: i32) {
+    let weights = d.step_weights(c, &Step { weight, ..ALL });
+    let journal = Journal::toward(&c.revision, Entry::Promote, weight);
+    if d.starves(stable, weights) || !d.weights(weights, journal) {
+        return d.wait_for_gateway();
+    }
+    d.record_weight(weight, false);
+    waiting::over(d);
+    if let Some(candidate) = &mut d.status.candidate {
+        candidate.phase = Phase::Canary;
+    }
+    d.look_again_at_next_tick();
+    let message = format!("{} takes over from {}, at {weight} % of the traffic", c.version, stable.version);
+    d.report(Reason::Promoting, message);
 }
 
 /// The pointer moves: the candidate is what serves.

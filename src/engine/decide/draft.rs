@@ -13,7 +13,7 @@ use crate::{
     plan::{Entry, Journal, Mirror, Note, Plan, Weights, Write},
     report,
     revision::Revision,
-    world::{ObservedBudget, ObservedDeployment, World},
+    world::{ObservedBudget, World},
 };
 
 /// A definition that is replaced tells nobody.
@@ -40,6 +40,10 @@ pub(super) struct Draft<'a> {
     pub(super) contested: Option<String>,
     pub(super) recheck: Option<Duration>,
     pub(super) decisive: bool,
+    /// Whether the stable version's pods are looked after.
+    pub(super) keeps_stable: bool,
+    /// How many it should have, if not as many as there may be.
+    pub(super) stable_goal: Option<i32>,
 }
 
 impl<'a> Draft<'a> {
@@ -57,6 +61,8 @@ impl<'a> Draft<'a> {
             contested: None,
             recheck: None,
             decisive: false,
+            keeps_stable: false,
+            stable_goal: None,
         }
     }
 
@@ -120,6 +126,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn stalled(mut self, reason: Reason, message: String) -> Plan {
         self.writes.clear();
+        self.keeps_stable = false;
         self.report(reason, message);
         self.done(None)
     }
@@ -128,6 +135,7 @@ impl<'a> Draft<'a> {
         if let Some(r) = recheck {
             self.look_again(r);
         }
+        self.settle_stable();
         // Names that a stranger may bear are tried first: if one is taken, no pod was started for nothing.
         self.writes.sort_by_key(|w| match w {
             Write::CreateSlotService(_) | Write::SetBudget { uid: None, .. } => 0,
@@ -190,46 +198,6 @@ impl<'a> Draft<'a> {
         };
         if let Some((reason, message)) = headline {
             report::headline(&mut self.status, self.input, reason, &message, self.stuck);
-        }
-    }
-
-    /// Ensures that a revision's Deployment is there, with a number of pods between `low` and `high`.
-    /// `None` while it has to be made or is on its way out.
-    pub(super) fn ensure(
-        &mut self,
-        revision: &str,
-        spec: &serin_api::RevisionSpec,
-        slot: serin_api::Slot,
-        low: i32,
-        high: i32,
-    ) -> Option<&'a ObservedDeployment> {
-        let Some(found) = self.input.world.of(revision) else {
-            self.writes.push(Write::CreateDeployment {
-                revision: revision.to_owned(),
-                spec: Box::new(spec.clone()),
-                slot,
-                replicas: low,
-            });
-            return None;
-        };
-        if found.deleting {
-            self.look_again(Duration::from_secs(1));
-            return None;
-        }
-        if found.replicas < low || found.replicas > high {
-            let replicas = if found.replicas < low { low } else { high };
-            self.writes.push(Write::Scale { name: found.name.clone(), uid: found.uid.clone(), replicas });
-        }
-        Some(found)
-    }
-
-    /// The stable version's pods, in every phase: a rollout never takes any of them away, unless it was told to have no
-    /// second set of pods.
-    pub(super) fn keep_stable(&mut self) {
-        let makes_room = self.status.candidate.as_ref().is_some_and(|c| self.makes_room_for(c));
-        let replicas = if makes_room { 0 } else { self.replicas };
-        if let Some(s) = self.status.stable.clone() {
-            self.ensure(&s.revision, &s.spec, s.slot, replicas, replicas);
         }
     }
 
@@ -302,7 +270,12 @@ impl<'a> Draft<'a> {
         });
         let to_nothing = more && self.world().available(&c.revision) == 0;
         if !to_nothing && !self.starves(stable, weights) {
-            self.weights(weights, Journal { revision: c.revision.clone(), entry: Entry::Step(c.step_index) });
+            let journal = match c.step_index {
+                // Promoted by hand before its first step.
+                0 => Journal::toward(&c.revision, Entry::Promote, step.weight),
+                n => Journal::of(&c.revision, Entry::Step(n)),
+            };
+            self.weights(weights, journal);
         }
     }
 
@@ -321,7 +294,7 @@ impl<'a> Draft<'a> {
 
     /// The same, whatever is available.
     pub(super) fn all_back_to(&mut self, stable: &Stable) -> bool {
-        let journal = Journal { revision: stable.revision.clone(), entry: Entry::Stable };
+        let journal = Journal::of(&stable.revision, Entry::Stable);
         self.weights(Weights::to(stable.slot, 100), journal)
     }
 
@@ -416,14 +389,6 @@ impl<'a> Draft<'a> {
         if let Some(c) = self.status.candidate.as_mut().filter(|c| c.revision == target.id) {
             c.version = target.version();
             c.spec.model.version.clone_from(&target.spec.model.version);
-        }
-    }
-
-    /// The most pods that a candidate may have where `low` are needed. By replica ratio each pod is traffic.
-    pub(super) fn surplus(&self, low: i32) -> i32 {
-        match self.mode {
-            TrafficMode::Gateway => self.replicas.max(low),
-            TrafficMode::ReplicaRatio => low,
         }
     }
 

@@ -5,6 +5,7 @@
 //! - `canary`: it has traffic and is judged; steps, promotion
 //! - `shadow`: it gets copies of requests instead, if the gateway can make them
 //! - `recreate`: it comes in the place of the stable version's pods
+//! - `pods`: how many of each version, where both together may not be as many as they like
 //! - `waiting`: what keeps its pods from starting, and how long that is borne
 //! - `user_route`: a route that belongs to the user
 //! - `retreat`: its traffic is taken away
@@ -20,6 +21,7 @@ mod channel;
 mod draft;
 mod edited;
 mod hand;
+mod pods;
 mod recreate;
 mod retreat;
 mod shadow;

@@ -14,7 +14,7 @@ impl Draft<'_> {
         self.input.spec.rollout.strategy == Strategy::Recreate
             && c.phase == Phase::Starting
             && wanted
-            && (share == 0 || self.journal_of(c) == Some(Entry::Promote))
+            && (share == 0 || self.decided_promotion(c))
             && self.input.revoked(c).is_none()
             && self.replicas > 0
     }
@@ -37,8 +37,10 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
         let message = format!("rollout.paused holds {} before {} goes", c.version, stable.version);
         return d.report(Reason::Paused, message);
     }
-    // As many as serve until now, which soon is nobody.
-    let enough = d.replicas.min(d.world().available(&stable.revision).max(1));
+    // As many as serve until now, which soon is nobody. With all the traffic already, by the strategy of before, that is given
+    // to nobody else: the stable version's pods go in this very plan.
+    let serving = if d.decided_promotion(c) { 1 } else { d.world().available(&stable.revision).max(1) };
+    let enough = d.replicas.min(serving);
     if d.world().available(&c.revision) >= enough {
         return take_over(d, stable, c);
     }
@@ -61,7 +63,7 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.decisive = true;
     d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas);
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
+    let journal = Journal::of(&c.revision, Entry::Promote);
     let message = format!("{} serves in the place of {}", c.version, stable.version);
     if d.weights(Weights::to(c.slot, 100), journal) {
         canary::become_stable(d, c, Outcome::Deployed);
@@ -71,12 +73,22 @@ fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
 }
 
-/// There is room for one: a candidate on its way out leaves it to the stable version. Not while it has traffic, which
-/// it can only have by another strategy.
+/// There is no room for both: a candidate on its way out leaves it to the stable version, as far as that needs it. Not while
+/// it has traffic.
 pub(super) fn make_room(d: &mut Draft<'_>, c: &Candidate) {
-    let idle = d.world().traffic.as_ref().is_none_or(|t| !t.weights.reaches(c.slot));
+    let traffic = d.world().traffic.as_ref();
+    let idle = traffic.is_none_or(|t| !t.weights.reaches(c.slot));
+    let confirmed = traffic.is_none_or(|t| t.confirmed);
     let there = d.world().of(&c.revision).is_some_and(|found| !found.deleting);
-    if d.input.spec.rollout.strategy == Strategy::Recreate && idle && there {
-        d.ensure(&c.revision, &c.spec, c.slot, 0, 0);
+    let room = d.room();
+    let most = match d.input.spec.rollout.strategy {
+        Strategy::Recreate => 0,
+        _ if !confirmed => return,
+        _ if c.fits.is_some() => 0,
+        _ if room.is_bounded() => room.most(d.replicas),
+        _ => return,
+    };
+    if idle && there {
+        d.ensure(&c.revision, &c.spec, c.slot, 0, most);
     }
 }

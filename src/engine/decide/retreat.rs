@@ -1,9 +1,9 @@
 //! The candidate's traffic is taken away. What was decided is recorded before the weight moves, so that a restart, or
 //! a Prometheus that has gone silent since, finishes it instead of deciding again.
 
-use serin_api::{Candidate, Outcome, Phase, Reason, Retreat, Stable, Verdict};
+use serin_api::{Candidate, Outcome, Pace, Phase, Reason, Retreat, Stable, Verdict};
 
-use super::{Draft, channel, recreate, start, steady};
+use super::{Draft, channel, pods, recreate, start, steady};
 use crate::{plan::Weights, revision::Revision, world::Crashed};
 
 /// Decides on the way back. Only the status is written; the weight follows in the next pass.
@@ -17,10 +17,16 @@ pub(super) fn begin(
 ) {
     d.decisive = true;
     let headline = going_back(stable, c, &message);
+    let given_up = d.world().of(&stable.revision).is_some_and(|found| found.replicas < d.replicas);
+    let pace = if given_up && d.room().is_bounded() { Pace::AsPodsComeBack } else { Pace::AtOnce };
+    let now = d.now();
     if let Some(candidate) = &mut d.status.candidate {
         candidate.phase = Phase::Retreating;
         candidate.waiting = None;
-        candidate.retreat = Some(Retreat { reason: reason.as_str().to_owned(), message, reject });
+        if pace == Pace::AsPodsComeBack {
+            candidate.since = Some(now);
+        }
+        candidate.retreat = Some(Retreat { reason: reason.as_str().to_owned(), message, reject, pace });
     }
     if reject {
         d.status.verdict = Some(Verdict::Fail);
@@ -47,7 +53,8 @@ fn going_back(stable: &Stable, c: &Candidate, why: &str) -> String {
 pub(super) fn superseded(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, target: &Revision) {
     let at_zero =
         d.world().traffic.as_ref().is_some_and(|t| t.confirmed && t.weights == Weights::to(stable.slot, 100));
-    if c.phase == Phase::Starting && at_zero {
+    // Pods that leave room are sent away first, which is recorded.
+    if c.phase == Phase::Starting && at_zero && c.fits.is_none() {
         return finish(d, stable, c, None, target);
     }
     begin(d, stable, c, Reason::Superseded, format!("{} was asked for instead", target.version()), false);
@@ -58,10 +65,18 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let Some(target) = d.target().cloned() else { return };
     recreate::make_room(d, c);
     if nowhere_to_go(d, stable, c) {
-        return;
+        return pods::leave_a_place(d, c);
+    }
+    let why = c.retreat.as_ref().map_or("", |r| &r.message);
+    if !pods::give_back(d, stable, c) {
+        let message = format!(
+            "{}; the weight follows the pods that {} gets back",
+            going_back(stable, c, why),
+            stable.version
+        );
+        return d.report(Reason::RollingBack, message);
     }
     if !d.all_back_to(stable) {
-        let why = c.retreat.as_ref().map_or("", |r| &r.message);
         return d.report(Reason::RollingBack, going_back(stable, c, why));
     }
     finish(d, stable, c, c.retreat.clone(), &target);

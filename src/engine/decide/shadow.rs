@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serin_api::{Candidate, Phase, Reason, Resolved, Stable, Step, Strategy, Verdict, validate};
+use serin_api::{Candidate, Phase, Reason, Stable, Step, Strategy, Verdict, validate};
 use serin_judge::State;
 
 use super::{Draft, Input, hand, start};
@@ -69,7 +69,7 @@ pub(super) fn instead(d: &mut Draft<'_>) {
     let begun_otherwise = d.steps().iter().all(|step| step.mirror_percent == 0);
     let compared = d.status.stable.as_ref().is_some_and(|stable| !start::nothing_to_compare(d, stable));
     if d.input.spec.rollout.strategy == Strategy::Shadow && begun_otherwise && compared {
-        d.status.resolved = ramp::planned(&d.input.spec.rollout).map(|steps| Resolved { steps });
+        d.status.resolved = ramp::planned(&d.input.spec.rollout).map(|steps| start::resolved(d, steps));
     }
 }
 

@@ -8,7 +8,7 @@ use serin_api::{
 };
 
 use super::{
-    Draft, canary, recreate, retreat, shadow,
+    Draft, canary, pods, recreate, retreat, shadow,
     waiting::{self, Delay},
 };
 use crate::{
@@ -55,6 +55,7 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         started_at: d.now(),
         waiting: None,
         waited_seconds: 0,
+        fits: None,
         since: None,
         analysis_from: None,
         weights: Vec::new(),
@@ -63,14 +64,14 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
         skipped_step: None,
         retreat: None,
     };
-    d.status.resolved = steps.map(|steps| Resolved { steps });
+    d.status.resolved = steps.map(|steps| resolved(d, steps));
     d.status.candidate = Some(candidate.clone());
     d.status.verdict = None;
     d.note(
         false,
         Reason::CandidateStarting,
         "Start",
-        format!("{} ({}) starts", candidate.version, target.id),
+        format!("{} ({}) starts{}", candidate.version, target.id, said_to_be_unreachable(d)),
     );
     match d.status.stable.clone() {
         Some(stable) => go_on(d, &stable, &candidate),
@@ -81,6 +82,28 @@ pub(super) fn begin(d: &mut Draft<'_>, target: &Revision) {
 /// Nothing serves: there is nothing to compare with, and nothing to lose.
 pub(super) fn nothing_to_compare(d: &Draft<'_>, stable: &Stable) -> bool {
     d.replicas == 0 || d.world().available(&stable.revision) == 0
+}
+
+/// Steps, and what becomes of them by share of pods.
+pub(super) fn resolved(d: &Draft<'_>, steps: Vec<Step>) -> Resolved {
+    let reachable = d.room().reachable_of(&steps);
+    Resolved { steps, reachable }
+}
+
+/// What pods cannot express is said before anything is begun.
+fn said_to_be_unreachable(d: &Draft<'_>) -> String {
+    let Some(resolved) = d.status.resolved.as_ref().filter(|r| !r.reachable.is_empty()) else {
+        return String::new();
+    };
+    let pairs = resolved.steps.iter().zip(&resolved.reachable);
+    let pairs: Vec<_> = pairs
+        .filter(|(step, reachable)| step.weight != **reachable)
+        .map(|(step, reachable)| format!("{reachable} % instead of {} %", step.weight))
+        .collect();
+    let room = d.room();
+    let bound =
+        if room.is_bounded() { format!(", {} of both together", room.total()) } else { String::new() };
+    format!("; by share of {} pods{bound}, these weights are the closest: {}", d.replicas, pairs.join(", "))
 }
 
 /// The next one has to wait until the one before it has gone.
@@ -106,7 +129,7 @@ fn free_slot(d: &Draft<'_>, target: &Revision) -> Option<Slot> {
 /// The first revision: nothing to compare with, nobody to protect. It serves as soon as a pod is available.
 pub(super) fn first(d: &mut Draft<'_>, c: &Candidate) {
     let found = d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas).cloned();
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Stable };
+    let journal = Journal::of(&c.revision, Entry::Stable);
     d.weights(Weights::to(c.slot, 100), journal);
     let Some(found) = found else {
         return d.report(Reason::FirstDeployment, waiting::starts(c));
@@ -148,21 +171,25 @@ pub(super) fn go_on(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let stable_is_there = d.world().available(&stable.revision) > 0;
     let without_steps = d.status.resolved.as_ref().is_some_and(|r| r.steps.is_empty());
     let alone = !stable_is_there && (without_steps || d.is_broken(stable) || d.patience(c).is_zero());
-    let decided = d.journal_of(c) == Some(Entry::Promote);
+    let decided = d.decided_promotion(c);
     if (alone || decided) && d.world().available(&c.revision) > 0 {
         return take_over(d, stable, c);
     }
     if stable_is_there && without_steps {
         // It came back meanwhile: now there is something to compare with.
-        d.status.resolved = ramp::planned(&d.input.spec.rollout).map(|steps| Resolved { steps });
+        d.status.resolved = ramp::planned(&d.input.spec.rollout).map(|steps| resolved(d, steps));
     }
     shadow::instead(d);
     let first_weight = d.steps().first().map_or(ramp::FIRST_RUNG_UNKNOWN, Step::load);
+    let room = d.room();
+    // Without traffic the stable version keeps all its pods, and so this is all that there may be of the candidate.
+    let most = room.most(room.serving());
     let low = match c.takes_over {
-        Some(_) => d.replicas,
-        None => ramp::pods_for(d.mode, first_weight, d.replicas),
+        Some(_) => room.serving().min(most),
+        None => room.pair(first_weight).candidate.min(most),
     };
-    let found = d.ensure(&c.revision, &c.spec, c.slot, low, d.surplus(low)).cloned();
+    let high = d.surplus(stable, c, low);
+    let found = d.ensure(&c.revision, &c.spec, c.slot, low, high).cloned();
     let Some(found) = found else {
         d.all_to(stable);
         return d.report(Reason::CandidateStarting, waiting::starts(c));
@@ -219,6 +246,10 @@ pub(super) fn not_yet(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     let c = &waiting::follow(d, c);
     let delay = Delay::of(d, c, Reason::CandidateStarting);
     if delay.left.is_zero() {
+        if delay.reason == Reason::Unschedulable && pods::make_room(d, stable, c) {
+            d.all_to(stable);
+            return;
+        }
         let (reason, message) = delay.given_up(d);
         return reject(d, stable, c, reason, message);
     }
@@ -277,8 +308,10 @@ fn nothing_to_compare_with(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
 /// and nothing to protect. A repair must not wait for the health of what it repairs.
 pub(super) fn take_over(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     d.decisive = true;
-    d.ensure(&c.revision, &c.spec, c.slot, d.replicas, d.replicas);
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
+    let room = d.room();
+    let pods = d.replicas.min(room.most(room.serving()));
+    d.ensure(&c.revision, &c.spec, c.slot, pods, d.replicas);
+    let journal = Journal::of(&c.revision, Entry::Promote);
     if d.weights(Weights::to(c.slot, 100), journal) {
         canary::become_stable(d, c, Outcome::Deployed);
         let message =
@@ -332,7 +365,7 @@ fn first_weight_for(d: &mut Draft<'_>, stable: &Stable, c: &Candidate) {
     }
     let recorded = d.steps();
     let steps = if recorded.is_empty() { ramp::steps(&d.input.spec.rollout, first) } else { recorded };
-    d.status.resolved = Some(Resolved { steps: steps.clone() });
+    d.status.resolved = Some(resolved(d, steps.clone()));
     canary::enter_step(d, stable, c, &steps, 1);
 }
 
@@ -360,7 +393,7 @@ fn nothing_serves(d: &mut Draft<'_>, c: &Candidate) {
         return d
             .report(Reason::CandidateStarting, "replicas is 0: the new version takes over without a canary");
     }
-    let journal = Journal { revision: c.revision.clone(), entry: Entry::Promote };
+    let journal = Journal::of(&c.revision, Entry::Promote);
     if d.weights(Weights::to(c.slot, 100), journal) {
         d.decisive = true;
         canary::become_stable(d, c, Outcome::Deployed);
@@ -371,7 +404,7 @@ fn nothing_serves(d: &mut Draft<'_>, c: &Candidate) {
 
 /// Rejected before it had any traffic: no weight to take away, so one status write ends it.
 fn reject(d: &mut Draft<'_>, stable: &Stable, c: &Candidate, reason: Reason, message: String) {
-    if d.recreates(c) {
+    if d.recreates(c) || c.fits.is_some() {
         // Its pods make room for the stable version's, and with them goes what speaks against it: recorded first.
         return retreat::begin(d, stable, c, reason, message, true);
     }

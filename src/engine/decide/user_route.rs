@@ -88,7 +88,7 @@ pub fn farewell(input: &Input<'_>) -> Option<Write> {
     let found = input.world.traffic.as_ref()?;
     let trying = input.status.candidate.as_ref().is_some_and(|c| c.phase != Phase::Starting);
     let weights = Weights::to(slot, 100);
-    let journal = Journal { revision, entry: Entry::Stable };
+    let journal = Journal::of(&revision, Entry::Stable);
     let place = found.place.clone().filter(|_| trying && found.weights != weights)?;
     Some(Write::PatchWeights { uid: found.uid.clone(), place, weights, journal })
 }

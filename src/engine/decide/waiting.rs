@@ -8,8 +8,11 @@ use std::time::Duration;
 use chrono::{DateTime, Duration as Span, Utc};
 use serin_api::{Candidate, Reason, Rollout, Stable, Waiting, WaitingReason, conditions};
 
-use super::Draft;
-use crate::world::{Crashed, PodTrouble};
+use super::{Draft, pods};
+use crate::{
+    objects,
+    world::{Crashed, PodTrouble},
+};
 
 /// When a candidate that is not available is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +72,12 @@ pub fn deadline(rollout: &Rollout, c: &Candidate) -> Deadline {
     let progress = after(c.started_at + Span::seconds(i64::from(c.waited_seconds)), Limit::Progress);
     let Some(Waiting { reason, since }) = c.waiting else { return progress };
     match reason {
-        WaitingReason::Unschedulable => after(since, Limit::Unschedulable),
+        WaitingReason::Unschedulable => {
+            let Deadline { at, limit } = after(since, Limit::Unschedulable);
+            // Pods that went for it take their time to end, and hold their place until then.
+            let grace = c.fits.map_or(0, |_| objects::grace_seconds(c.spec.drain_seconds));
+            Deadline { at: at + Span::seconds(i64::from(grace)), limit }
+        }
         WaitingReason::ImagePull => {
             let image = after(since, Limit::ImagePull);
             if image.at <= progress.at { image } else { progress }
@@ -97,6 +105,13 @@ pub(super) fn follow(d: &mut Draft<'_>, c: &Candidate) -> Candidate {
         Some(Obstacle::CrashLoop(_) | Obstacle::Pods(PodTrouble::Model { .. })) | None => None,
     };
     record(d, reason);
+    d.status.candidate.clone().unwrap_or_else(|| c.clone())
+}
+
+/// The same for one that has traffic, which waits for nothing but a node.
+pub(super) fn follow_node(d: &mut Draft<'_>, c: &Candidate) -> Candidate {
+    let node = matches!(obstacle(d, &c.revision), Some(Obstacle::Pods(PodTrouble::Unschedulable { .. })));
+    record(d, node.then_some(WaitingReason::Unschedulable));
     d.status.candidate.clone().unwrap_or_else(|| c.clone())
 }
 
@@ -220,6 +235,8 @@ pub(super) struct Delay<'a> {
     deadline: Deadline,
     words: Option<Words<'a>>,
     candidate: &'a Candidate,
+    /// What follows then.
+    then: &'static str,
 }
 
 impl<'a> Delay<'a> {
@@ -228,7 +245,9 @@ impl<'a> Delay<'a> {
         let deadline = deadline(&d.input.spec.rollout, candidate);
         let words = words(d, &candidate.revision);
         let reason = words.as_ref().map_or(otherwise, |words| words.reason);
-        Self { reason, left: until(deadline.at, d.now()), deadline, words, candidate }
+        let makes_room = deadline.limit == Limit::Unschedulable && pods::room_to_make(d, candidate).is_some();
+        let then = if makes_room { "room is made for it" } else { "given up" };
+        Self { reason, left: until(deadline.at, d.now()), deadline, words, candidate, then }
     }
 
     /// The headline while it is borne. Without a number of seconds: it would grow.
@@ -239,7 +258,7 @@ impl<'a> Delay<'a> {
             Limit::Progress => format!("{version}: {words}"),
             limit => {
                 let at = self.deadline.at.format("%FT%TZ");
-                format!("{version}: {words}; given up at {at} ({})", limit.field())
+                format!("{version}: {words}; {} at {at} ({})", self.then, limit.field())
             }
         }
     }

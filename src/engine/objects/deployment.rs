@@ -14,6 +14,12 @@ const SETTLING_SECONDS: i32 = 2;
 /// Where a claim with the model is mounted in the fetching container.
 const CLAIM_DIR: &str = "/mnt/claim";
 
+/// Seconds that a pod has to end: nothing before the deadline is cut.
+pub const fn grace_seconds(drain_seconds: i32) -> i32 {
+    let drain = if drain_seconds < 0 { 0 } else { drain_seconds };
+    drain + ENDPOINT_PROPAGATION_SECONDS + 25
+}
+
 /// Builds it. The error is one line for `Stalled`; it can only come from a spec that validation refuses too.
 pub fn deployment(
     owner: &Owner<'_>,
@@ -91,8 +97,8 @@ fn pod_spec(spec: &RevisionSpec, agent_image: &str) -> Result<Value, String> {
     });
     let (storage_env, storage_env_from) = storage(&spec.model.storage);
     let mut pod = json!({
-        // Nothing before the deadline is cut: requests finish, then the pod ends by itself.
-        "terminationGracePeriodSeconds": spec.drain_seconds.max(0) + ENDPOINT_PROPAGATION_SECONDS + 25,
+        // Requests finish, then the pod ends by itself.
+        "terminationGracePeriodSeconds": grace_seconds(spec.drain_seconds),
         "automountServiceAccountToken": server.service_account_name.is_some(),
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "fsGroup": 65532},
         "volumes": volumes,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use serin_api::{ModelDeploymentSpec, Slot, labels};
 
 pub use budget::budget;
-pub use deployment::deployment;
+pub use deployment::{deployment, grace_seconds};
 pub use route::route;
 pub use service::{ratio_service, slot_service};
 

@@ -198,7 +198,7 @@ fn the_route_always_names_both_slots() {
     let extra = json!({"traffic": {"gateway": {"parentRefs": [{"name": "gw", "namespace": "infra"}]}}});
     let spec = spec("https://m.example/x", &extra);
     let gateway = spec.traffic.gateway.clone().unwrap();
-    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(2) };
+    let journal = Journal::of("r1-x", Entry::Step(2));
     let r = objects::route(&owner(&spec), &gateway, Weights::to(Slot::B, 25), &journal, Some("route-uid"));
     let backends = &r["spec"]["rules"][0]["backendRefs"];
     assert_eq!((&backends[0]["name"], &backends[0]["weight"]), (&json!("wine-a"), &json!(75)));
@@ -214,7 +214,7 @@ fn copies_are_a_filter_of_the_rule_for_everybody() {
     let gateway = json!({"parentRefs": [{"name": "gw"}], "testers": testers});
     let spec = spec("https://m.example/x", &json!({"traffic": {"gateway": gateway}}));
     let gateway = spec.traffic.gateway.clone().unwrap();
-    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(1) };
+    let journal = Journal::of("r1-x", Entry::Step(1));
     let rules = |percent, testers| {
         let mirror = Some(Mirror { to: Slot::B, percent });
         let weights = Weights { mirror, testers, ..Weights::to(Slot::B, 0) };
@@ -242,7 +242,7 @@ fn testers_have_a_rule_while_there_is_something_to_test() {
     });
     let spec = spec("https://m.example/x", &json!({"traffic": {"gateway": gateway}}));
     let gateway = spec.traffic.gateway.clone().unwrap();
-    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };
+    let journal = Journal::of("r1-x", Entry::Stable);
     let rules = |weights| {
         let route = objects::route(&owner(&spec), &gateway, weights, &journal, None);
         route["spec"]["rules"].as_array().unwrap().clone()
@@ -262,7 +262,7 @@ fn sessions_are_asked_for_where_that_can_be_written() {
         let gateway = json!({"parentRefs": [{"name": "gw"}], "sessionPersistence": session});
         let spec = spec("https://m.example/x", &json!({"traffic": {"gateway": gateway}}));
         let gateway = objects::route::served(spec.traffic.gateway.as_ref().unwrap(), served);
-        let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Step(1) };
+        let journal = Journal::of("r1-x", Entry::Step(1));
         objects::route(&owner(&spec), &gateway, Weights::to(Slot::B, weight), &journal, None)["spec"]["rules"]
             .clone()
     };
@@ -293,7 +293,7 @@ fn sessions_are_asked_for_where_that_can_be_written() {
 #[test]
 fn without_a_gateway_the_selector_is_the_switch() {
     let spec = spec("https://m.example/x", &json!({}));
-    let journal = Journal { revision: "r1-x".to_owned(), entry: Entry::Stable };
+    let journal = Journal::of("r1-x", Entry::Stable);
     let selector = |w| objects::ratio_service(&owner(&spec), w, &journal, None)["spec"]["selector"].clone();
     assert_eq!(selector(Weights::to(Slot::A, 100))["serin.dev/slot"], "a");
     assert_eq!(selector(Weights::to(Slot::B, 100))["serin.dev/slot"], "b");

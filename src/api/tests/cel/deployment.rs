@@ -37,6 +37,11 @@ fn steps(weights: &[i32]) -> Value {
 #[case::shadow("/spec/rollout", json!({ "strategy": "Shadow" }))]
 #[case::shadow_of_a_part("/spec/rollout", json!({ "strategy": "Shadow", "shadow": { "mirrorPercent": 5, "promotion": "OnEvidence" } }))]
 #[case::one_after_the_other("/spec/rollout", json!({ "strategy": "Recreate" }))]
+#[case::a_pod_more("/spec/rollout", json!({ "maxSurge": 1 }))]
+#[case::a_quarter_more("/spec/rollout", json!({ "maxSurge": "25%" }))]
+#[case::makes_room("/spec/rollout", json!({ "whenUnschedulable": "MakeRoom" }))]
+#[case::makes_room_down_to("/spec/rollout", json!({ "whenUnschedulable": "MakeRoom", "minAvailable": "50%" }))]
+#[case::waits_all_at_once("/spec/rollout", json!({ "strategy": "BlueGreen", "whenUnschedulable": "Wait" }))]
 #[case::ratio_just_above("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(151))]
 #[case::only_max("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "max": "1" }))]
 #[case::only_min("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" }, "min": "1" }))]
@@ -86,6 +91,12 @@ fn takes(#[case] pointer: &str, #[case] value: Value) {
 #[case::steps_of_a_shadow("/spec/rollout", json!({ "strategy": "Shadow", "steps": [{ "weight": 5 }] }), "steps are for the strategy Canary")]
 #[case::shadow_of_a_canary("/spec/rollout", json!({ "shadow": { "mirrorPercent": 5 } }), "shadow is for the strategy Shadow")]
 #[case::step_with_copies("/spec/rollout", json!({ "steps": [{ "weight": 5, "mirrorPercent": 5 }] }), "mirrorPercent of a step is for the status")]
+#[case::a_pod_more_all_at_once("/spec/rollout", json!({ "strategy": "BlueGreen", "maxSurge": 1 }), "maxSurge is for the strategy Canary")]
+#[case::a_pod_more_in_place("/spec/rollout", json!({ "strategy": "Recreate", "maxSurge": 1 }), "maxSurge is for the strategy Canary")]
+#[case::a_pod_more_of_a_shadow("/spec/rollout", json!({ "strategy": "Shadow", "maxSurge": 1 }), "maxSurge is for the strategy Canary")]
+#[case::makes_room_for_a_shadow("/spec/rollout", json!({ "strategy": "Shadow", "whenUnschedulable": "MakeRoom" }), "MakeRoom is for the strategy Canary")]
+#[case::makes_room_all_at_once("/spec/rollout", json!({ "strategy": "BlueGreen", "whenUnschedulable": "MakeRoom" }), "MakeRoom is for the strategy Canary")]
+#[case::leaves_pods_without_taking_any("/spec/rollout", json!({ "minAvailable": 2 }), "minAvailable is for whenUnschedulable: MakeRoom")]
 #[case::ratio_equal("/spec/rollout/analysis/metrics/0/errorRatio/unacceptableRatioPercent", json!(150), "above maxRatioPercent")]
 #[case::neither_bound("/spec/rollout/analysis/metrics/1/threshold", json!({ "gauge": { "series": "x" } }), "max or min")]
 #[case::no_kind("/spec/rollout/analysis/metrics/1", json!({ "name": "memory" }), "exactly one of errorRatio, latency")]
@@ -144,7 +155,7 @@ fn a_word_for_people_belongs_to_an_artifact() {
 #[test]
 fn every_rule_of_the_crd_is_tried_here() {
     let rules = support::rules(&support::schema("ModelDeployment"));
-    assert_eq!(rules.len(), 32, "a rule was added or removed: add its cases above: {rules:#?}");
+    assert_eq!(rules.len(), 35, "a rule was added or removed: add its cases above: {rules:#?}");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_tiny_terminal_keeps_what_matters_most() {
 
 #[test]
 fn no_size_is_a_panic() {
-    let all = [fixtures::trying(), fixtures::resting(), fixtures::promoted(), fixtures::rejected()];
+    let all = vec![fixtures::trying(), fixtures::resting(), fixtures::promoted(), fixtures::rejected()];
     let app = log(&all);
     for deployment in &all {
         for width in [1, 2, 7, 20, 49, 50, 51, 80, 200] {

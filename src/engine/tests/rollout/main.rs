@@ -5,6 +5,7 @@ mod channels;
 mod crash;
 mod deadlines;
 mod properties;
+mod room;
 mod scenarios;
 mod sessions;
 mod shadow;

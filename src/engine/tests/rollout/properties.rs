@@ -9,8 +9,12 @@ use crate::sim::{
     metrics::Quality,
     shadows, spec,
 };
-use proptest::prelude::*;
-use serin_api::Strategy::{BlueGreen, Canary, Recreate, Shadow};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+use serin_api::{
+    IntOrString, ModelDeploymentSpec, Phase,
+    Strategy::{BlueGreen, Canary, Recreate, Shadow},
+    WhenUnschedulable,
+};
 
 const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
 
@@ -58,53 +62,99 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (version(), prop::sample::select(vec!["1", "2"])).prop_map(|(v, step)| Skip(v, step)),
         1 => any::<bool>().prop_map(|p| Edit(if p { paused } else { running })),
         1 => Just(Edit(crate::sim::script::hasty)),
+        1 => (1..9i32).prop_map(Room),
+        1 => prop::sample::select(vec![one_more as fn(&mut ModelDeploymentSpec), half_more, no_bound, makes_room, waits]).prop_map(Edit),
         1 => prop::sample::select(vec![Canary, BlueGreen, Recreate, Shadow]).prop_map(|s| Edit(match s {
             Canary => canary,
             BlueGreen => blue,
             Recreate => recreate,
-            Shadow => shadows::on_evidence,
+            Shadow => shadow,
         })),
         1 => any::<bool>().prop_map(GatewayMirrors),
         4 => (0..40i64).prop_map(Crash),
     ]
 }
 
-fn canary(s: &mut serin_api::ModelDeploymentSpec) {
+fn one_more(s: &mut ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.max_surge = Some(IntOrString::Int(1));
+    }
+}
+fn half_more(s: &mut ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.max_surge = Some(IntOrString::String("50%".to_owned()));
+    }
+}
+fn no_bound(s: &mut ModelDeploymentSpec) {
+    s.rollout.max_surge = None;
+}
+fn makes_room(s: &mut ModelDeploymentSpec) {
+    if s.rollout.strategy == Canary {
+        s.rollout.when_unschedulable = WhenUnschedulable::MakeRoom;
+    }
+}
+fn waits(s: &mut ModelDeploymentSpec) {
+    s.rollout.when_unschedulable = WhenUnschedulable::Wait;
+    s.rollout.min_available = None;
+}
+fn canary(s: &mut ModelDeploymentSpec) {
     s.rollout.shadow = None;
     s.rollout.strategy = Canary;
 }
-fn blue(s: &mut serin_api::ModelDeploymentSpec) {
+fn blue(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
     s.rollout.shadow = None;
+    no_bound(s);
+    waits(s);
     s.rollout.strategy = BlueGreen;
 }
-fn recreate(s: &mut serin_api::ModelDeploymentSpec) {
+fn recreate(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.clear();
     s.rollout.shadow = None;
+    no_bound(s);
+    waits(s);
     s.rollout.strategy = Recreate;
 }
-fn paused(s: &mut serin_api::ModelDeploymentSpec) {
+fn shadow(s: &mut ModelDeploymentSpec) {
+    no_bound(s);
+    waits(s);
+    shadows::on_evidence(s);
+}
+fn paused(s: &mut ModelDeploymentSpec) {
     s.rollout.paused = true;
 }
-fn running(s: &mut serin_api::ModelDeploymentSpec) {
+fn running(s: &mut ModelDeploymentSpec) {
     s.rollout.paused = false;
 }
 
 /// Events with the pauses between them: often none, so that they fall into one another.
 fn story() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let pause = prop_oneof![3 => 0..3i64, 3 => 3..20i64, 3 => 20..130i64, 1 => 130..1500i64];
-    prop::collection::vec((pause, event()), 1..14).prop_map(|pairs| {
-        let mut at = 10;
-        let after = |(pause, event)| {
-            at += pause;
-            (at, event)
-        };
-        pairs.into_iter().map(after).collect()
+    prop::collection::vec((pause, event()), 1..14).prop_map(|pairs| told(10, pairs))
+}
+
+/// The same after a new version that no node has room for. It is given up after a minute: pauses are often longer.
+fn story_of_rooms() -> impl Strategy<Value = Vec<(i64, Event)>> {
+    let pause = prop_oneof![2 => 0..3i64, 3 => 3..40i64, 4 => 40..200i64, 1 => 200..800i64];
+    let event = prop_oneof![4 => event(), 1 => (1..9i32).prop_map(Room)];
+    prop::collection::vec((pause, event), 0..10).prop_map(|pairs| {
+        let mut events = vec![(20, Apply("v2"))];
+        events.extend(told(20, pairs));
+        events
     })
 }
 
-/// Peace: everything works again, and whoever has pods that are dead for good gets new ones.
-fn heal(sim: &mut Sim) {
+fn told(mut at: i64, pairs: Vec<(i64, Event)>) -> Vec<(i64, Event)> {
+    let after = |(pause, event)| {
+        at += pause;
+        (at, event)
+    };
+    pairs.into_iter().map(after).collect()
+}
+
+/// Peace: everything works again, and whoever has pods that are dead for good gets new ones. There is room for both
+/// versions, or for only so many pods more than one of them has.
+fn heal(sim: &mut Sim, more: Option<i32>) {
     sim.play(Away(false));
     sim.play(GatewayRefuses(false));
     sim.play(GatewayMirrors(true));
@@ -128,11 +178,12 @@ fn heal(sim: &mut Sim) {
     if sim.spec.replicas == 0 {
         sim.play(Replicas(2));
     }
+    sim.play(Room(more.map_or(40, |more| sim.spec.replicas + more)));
 }
 
 /// Where it happens.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "seven coins")]
+#[allow(clippy::struct_excessive_bools, reason = "nine coins")]
 struct World {
     steps: bool,
     ratio: bool,
@@ -142,21 +193,56 @@ struct World {
     /// The operator dies after each single effect.
     mortal: bool,
     shadows: bool,
+    /// One pod more than asked for, of both versions together.
+    bounded: bool,
+    /// The stable version makes room.
+    makes_room: bool,
+    /// The nodes have room for so many pods more than one version has; otherwise for any number.
+    more: Option<i32>,
 }
 
 fn world() -> impl Strategy<Value = World> {
-    any::<[bool; 7]>().prop_map(|[steps, ratio, drain, testers, users_route, mortal, shadows]| World {
-        steps,
-        ratio,
-        drain,
-        testers,
-        users_route,
-        mortal,
-        shadows,
+    let more = prop::option::of(0..3i32);
+    (any::<[bool; 9]>(), more).prop_map(|(coins, more)| {
+        let [steps, ratio, drain, testers, users_route, mortal, shadows, bounded, makes_room] = coins;
+        World { steps, ratio, drain, testers, users_route, mortal, shadows, bounded, makes_room, more }
     })
 }
 
-fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError> {
+/// Full nodes, and a stable version that makes room.
+fn world_of_rooms() -> impl Strategy<Value = World> {
+    (world(), 0..2i32).prop_map(|(world, more)| World {
+        shadows: false,
+        makes_room: true,
+        more: Some(more),
+        ..world
+    })
+}
+
+/// On full nodes nothing is waited for but room, and that only where none may be made.
+fn held_for_room(sim: &Sim) -> Result<(), TestCaseError> {
+    let Some(c) = &sim.status.candidate else { return Ok(()) };
+    let fine = |version: &str| sim.cluster.tempers.get(version).is_none_or(|t| *t == Temper::Fine);
+    if fine(&c.version) && fine(sim.stable()) {
+        prop_assert_eq!(sim.reason(), "Unschedulable", "{}", sim.log());
+        let makes_room = sim.spec.rollout.when_unschedulable == WhenUnschedulable::MakeRoom;
+        prop_assert!(!makes_room || sim.spec.replicas == 1, "{}", sim.log());
+        prop_assert!(makes_room || c.waiting.is_none() || c.phase == Phase::Starting, "{}", sim.log());
+    }
+    Ok(())
+}
+
+/// What a story was about.
+struct Told {
+    /// A candidate waited for room.
+    waited: bool,
+    /// The stable version made room for it.
+    made_room: bool,
+    /// One for which it did serves.
+    moved: bool,
+}
+
+fn ends_well(events: &[(i64, Event)], world: &World) -> Result<Told, TestCaseError> {
     let mut first = spec("v1");
     if !world.drain {
         first.availability.drain_seconds = 0;
@@ -175,13 +261,26 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
     } else if world.users_route {
         crate::sim::script::by_user_route(&mut first);
     }
+    if world.bounded {
+        one_more(&mut first);
+    }
+    if world.makes_room {
+        makes_room(&mut first);
+        first.rollout.deadlines.unschedulable_seconds = 60;
+    }
     let mut sim = Sim::new(first);
+    sim.cluster.room = world.more.map(|more| sim.spec.replicas + more);
     sim.crash_always = world.mortal;
     sim.schedule(events);
     let last = events.last().map_or(0, |(at, _)| *at);
     sim.run_until(last + 1);
-    heal(&mut sim);
+    heal(&mut sim, world.more);
     sim.run_until(last + 4000);
+    if world.more.is_some() {
+        held_for_room(&sim)?;
+        sim.play(Room(40));
+        sim.run_until(last + 8000);
+    }
     let target = sim.target();
     let end = End::of(&sim);
     let refused = sim.status.last_failed.as_ref().is_some_and(|f| f.revision == target.id);
@@ -192,7 +291,9 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
     // Two stories end with a person: what was sent back keeps its traffic while nothing could take it, and so does what
     // somebody gave more than its step while the stable version is dead. Both are said.
     let held = sim.status.candidate.as_ref().is_some_and(|c| {
-        c.retreat.as_ref().is_some_and(|r| r.reject) || sim.cluster.weight(c.slot) > c.weight
+        // A route that was made again has other numbers.
+        let all = sim.cluster.weight(c.slot) + sim.cluster.weight(c.slot.other());
+        c.retreat.as_ref().is_some_and(|r| r.reject) || 100 * sim.cluster.weight(c.slot) > c.weight * all
     });
     let nowhere = held && !fine(&end.stable) && sim.condition("Progressing").1 == "StableUnavailable";
     prop_assert!(serves || refused || nowhere || !fine(&wanted), "{:?}\n{}", end, sim.log());
@@ -205,7 +306,14 @@ fn ends_well(events: &[(i64, Event)], world: &World) -> Result<(), TestCaseError
     }
     prop_assert!(end.candidate.is_some() || end.copied == 0, "{:?}\n{}", end, sim.log());
     is_at_rest(&mut sim);
-    Ok(())
+    let written: Vec<&str> = sim.effects.iter().filter(|e| e.status).map(|e| e.text.as_str()).collect();
+    Ok(Told {
+        waited: written.iter().any(|text| text.contains("Progressing=Unschedulable")),
+        made_room: written.iter().any(|text| text.contains(" fit;")),
+        moved: written
+            .windows(2)
+            .any(|pair| pair[0].contains(" fit;") && pair[1].contains("; Some(Promoted)")),
+    })
 }
 
 proptest! {
@@ -215,4 +323,29 @@ proptest! {
     fn whatever_happens(events in story(), world in world()) {
         ends_well(&events, &world)?;
     }
+
+    #[test]
+    fn whatever_happens_on_full_nodes(events in story_of_rooms(), world in world_of_rooms()) {
+        ends_well(&events, &world)?;
+    }
+}
+
+/// The stories on full nodes are about them.
+#[test]
+fn room_is_waited_for_and_made_in_many_a_story() {
+    let (mut waited, mut made_room, mut moved) = (0, 0, 0);
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..100 {
+        let mut draw = || (story_of_rooms(), world_of_rooms()).new_tree(&mut runner).unwrap().current();
+        let (events, world) = draw();
+        let told = ends_well(&events, &world).unwrap();
+        waited += i32::from(told.waited);
+        made_room += i32::from(told.made_room);
+        moved += i32::from(told.moved);
+    }
+    let found = format!(
+        "of 100 stories one waited for room in {waited}, it was made in {made_room} and helped in {moved}"
+    );
+    assert!(waited >= 50 && made_room >= 40 && moved >= 20, "{found}");
+    println!("{found}");
 }

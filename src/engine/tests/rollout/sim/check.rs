@@ -1,16 +1,19 @@
 //! What must be true at each effect, whatever happens around it.
 
-use serin_api::{Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy};
-use serin_engine::{Mirror, Reading, Weights, Write, decide, plan::Entry, ramp};
+use serin_api::{
+    Candidate, Digest, ModelDeploymentStatus, OnHorizon, Phase, Slot, Strategy, WhenUnschedulable,
+};
+use serin_engine::{Mirror, Reading, Weights, Write, decide, plan::Entry};
 use serin_judge::State;
 
-use super::Sim;
+use super::{Sim, check_pods};
 
 macro_rules! must {
     ($sim:expr, $what:expr, $($text:tt)+) => {
         assert!($what, "{}\n{}", format!($($text)+), $sim.log())
     };
 }
+pub(super) use must;
 
 /// Each look at the world: remembers that the evidence has turned against the candidate.
 pub fn look(sim: &mut Sim, reading: &Reading) {
@@ -37,15 +40,18 @@ pub fn write(sim: &Sim, write: &Write, reading: &Reading, stale: bool) {
             let copied = sim.cluster.mirror().is_some_and(|mirror| mirror.to == *slot);
             let known = sim.status.candidate.as_ref().is_some_and(|c| c.revision == *revision);
             must!(sim, stale || !copied || known, "copies for another version go to the pods of {revision}");
+            check_pods::asked_for(sim, write, stale);
             unbarred(sim, revision, &spec.model.artifact.digest);
         }
         Write::Scale { name, replicas, .. } => {
             let stable = sim.status.stable.as_ref().map(|s| s.revision.as_str());
-            let of_stable =
-                sim.cluster.deployments.iter().any(|d| d.name == *name && Some(&*d.revision) == stable);
+            let found = sim.cluster.deployments.iter().find(|d| d.name == *name);
+            let of_stable = found.filter(|d| Some(&*d.revision) == stable);
             let recreated = sim.spec.rollout.strategy == Strategy::Recreate && *replicas == 0;
-            let kept = *replicas == sim.spec.replicas || recreated;
-            must!(sim, !of_stable || kept, "stable scaled to {replicas}");
+            let kept = *replicas == sim.spec.replicas || recreated || check_pods::may_give_up(sim, *replicas);
+            let free = |before: i32| check_pods::is_bounded(sim) && (stale || before < *replicas);
+            must!(sim, kept || of_stable.is_none_or(|d| free(d.replicas)), "stable scaled to {replicas}");
+            check_pods::asked_for(sim, write, stale);
         }
         Write::DeleteDeployment { name, .. } => {
             let Some(d) = sim.cluster.deployments.iter().find(|d| d.name == *name) else { return };
@@ -94,7 +100,7 @@ fn copied(sim: &Sim, weights: Weights, mirror: Mirror, entry: Entry, reading: &R
     let Some(c) = c else { return };
     must!(sim, c.phase != Phase::Retreating, "copies on the way back");
     let available = sim.cluster.available_of(&c.revision);
-    let enough = ramp::pods_for(sim.cluster.mode, mirror.percent, sim.spec.replicas);
+    let enough = check_pods::to_copy_to(sim, mirror.percent);
     let again = c.mirror_percent() == mirror.percent;
     must!(sim, available >= enough || (again && available > 0), "copies for {available} pods of {enough}");
     let written = sim.cluster.route.as_ref().and_then(|r| r.journal.clone());
@@ -137,13 +143,14 @@ fn rises(sim: &Sim, slot: Slot, weight: i32) {
         let taken_away = sim.cluster.weight(slot.other()) > 0 && available(slot.other()) > 0;
         let elsewhere = sim.status.candidate.is_some() && taken_away && !repair;
         must!(sim, available(slot) > 0 || !elsewhere, "back to a stable version that is not there");
+        check_pods::comes_back(sim, weight, available(slot));
         return;
     }
     must!(sim, available(slot) > 0, "{weight} % to nothing");
     let enough = if weight == 100 {
-        sim.spec.replicas.min(available(stable.slot).max(1))
+        check_pods::to_take_over(sim, available(stable.slot))
     } else {
-        ramp::pods_for(sim.cluster.mode, weight, sim.spec.replicas)
+        check_pods::to_carry(sim, weight)
     };
     let asserted_again = sim.status.candidate.as_ref().is_some_and(|c| c.weight == weight);
     let has = available(slot);
@@ -222,7 +229,11 @@ fn waits(sim: &Sim, next: &ModelDeploymentStatus) {
         if waiting(before).is_some() && waiting(before) == waiting(after) {
             must!(sim, before.waiting == after.waiting, "a wait that began anew: {:?}", after.waiting);
         }
-        must!(sim, after.waiting.is_none() || after.phase == Phase::Starting, "a wait with traffic");
+        let makes_room = sim.spec.rollout.when_unschedulable == WhenUnschedulable::MakeRoom;
+        let starting = after.phase == Phase::Starting;
+        let begins = after.waiting.is_some() && after.waiting != before.waiting;
+        must!(sim, !begins || starting || makes_room, "a wait with traffic");
+        check_pods::made_room(sim, before, after);
     }
     let retreat = next.candidate.as_ref().and_then(|c| c.retreat.as_ref()).map(|r| &r.reason);
     let news = next.last_failed.as_ref().filter(|_| next.last_failed != sim.status.last_failed);

@@ -73,6 +73,10 @@ pub struct Cluster {
     pub budget: Option<ObservedBudget>,
     pub versions: BTreeMap<String, ObservedVersion>,
     pub tempers: BTreeMap<String, Temper>,
+    /// Pods of all versions that the nodes have room for, also those that are on their way out.
+    pub room: Option<i32>,
+    /// Until when pods that go hold their places.
+    leaving: Vec<i64>,
     pub startup: i64,
     pub gateway_delay: i64,
     pub gateway_refuses: bool,
@@ -90,6 +94,8 @@ pub struct Cluster {
 const CRASHES_SHOW_AFTER: [i64; 3] = [40, 120, 200];
 const TROUBLE_SHOWS_AFTER: i64 = 5;
 const DELETION_TAKES: i64 = 3;
+/// Seconds that a pod that goes takes to end.
+const ENDING_TAKES: i64 = 4;
 
 impl Cluster {
     pub fn new(mode: TrafficMode) -> Self {
@@ -103,6 +109,8 @@ impl Cluster {
             budget: None,
             versions: BTreeMap::new(),
             tempers: BTreeMap::new(),
+            room: None,
+            leaving: Vec::new(),
             startup: 5,
             gateway_delay: 2,
             gateway_refuses: false,
@@ -164,6 +172,10 @@ impl Cluster {
             Temper::AtMost(_) if age >= TROUBLE_SHOWS_AFTER => {
                 Some(PodTrouble::Unschedulable { message: "0/3 nodes".to_owned() })
             }
+            _ if age >= TROUBLE_SHOWS_AFTER && self.unscheduled(d) > 0 => {
+                let message = "0/3 nodes are available: 3 Insufficient example.com/gpu".to_owned();
+                Some(PodTrouble::Unschedulable { message })
+            }
             _ => None,
         }
     }
@@ -193,6 +205,7 @@ impl Cluster {
             deleting: d.gone_at.is_some(),
             trouble: self.trouble(d),
             crashed: self.crashed(d),
+            unscheduled: self.unscheduled(d),
         });
         let traffic = self.route.as_ref().map(|r| ObservedTraffic {
             uid: r.uid.clone(),
@@ -219,22 +232,49 @@ impl Cluster {
         }
     }
 
-    /// Pods are added unready; those that are not ready yet go first.
+    /// Those that are not ready yet go first.
     fn resize(&mut self, index: usize, replicas: i32) {
-        let (now, startup) = (self.now, self.startup);
-        let temper = self.temper(&self.deployments[index].version);
+        let (now, limited) = (self.now, self.room.is_some());
         let d = &mut self.deployments[index];
         d.replicas = replicas;
         let wanted = usize::try_from(replicas).unwrap();
         d.pods.sort_by_key(|p| p.unwrap_or(i64::MAX));
+        let going = d.pods.len().saturating_sub(wanted);
         d.pods.truncate(wanted);
-        while d.pods.len() < wanted {
-            let room = i32::try_from(d.pods.len()).unwrap();
-            d.pods.push(match temper {
-                Temper::Fine => Some(now + startup),
-                Temper::AtMost(n) if room < n => Some(now + startup),
-                _ => None,
-            });
+        if limited {
+            self.leaving.extend(std::iter::repeat_n(now + ENDING_TAKES, going));
+        }
+        self.place();
+    }
+
+    /// Pods get their places, as far as there is room: the oldest Deployment's first.
+    fn place(&mut self) {
+        let now = self.now;
+        let startup = self.startup;
+        self.leaving.retain(|until| *until > now);
+        let placed: usize = self.deployments.iter().map(|d| d.pods.len()).sum();
+        let mut free = self.room.map(|room| usize::try_from(room).unwrap());
+        free = free.map(|room| room.saturating_sub(placed + self.leaving.len()));
+        let tempers = self.tempers.clone();
+        for d in self.deployments.iter_mut().filter(|d| d.gone_at.is_none()) {
+            let temper = tempers.get(&d.version).copied().unwrap_or_default();
+            while d.pods.len() < usize::try_from(d.replicas).unwrap() && free != Some(0) {
+                free = free.map(|free| free - 1);
+                let place = i32::try_from(d.pods.len()).unwrap();
+                d.pods.push(match temper {
+                    Temper::Fine => Some(now + startup),
+                    Temper::AtMost(n) if place < n => Some(now + startup),
+                    _ => None,
+                });
+            }
+        }
+    }
+
+    fn unscheduled(&self, d: &Deployment) -> i32 {
+        let without_place = d.replicas - i32::try_from(d.pods.len()).unwrap();
+        match self.temper(&d.version) {
+            Temper::AtMost(n) => without_place + (d.replicas - n).max(0),
+            _ => without_place,
         }
     }
 
@@ -357,6 +397,7 @@ impl Cluster {
     /// Somebody deletes a Deployment behind our back.
     pub fn lose(&mut self, version: &str) {
         self.deployments.retain(|d| d.version != version);
+        self.place();
     }
 
     /// Somebody edits the weights; the annotation with the journal stays, as it does in reality.
@@ -380,6 +421,7 @@ impl Cluster {
     pub fn evolve(&mut self) {
         let now = self.now;
         self.deployments.retain(|d| d.gone_at.is_none_or(|at| at > now));
+        self.place();
     }
 
     /// When the clock alone changes something next.
@@ -388,7 +430,7 @@ impl Cluster {
         let gone = self.deployments.iter().filter_map(|d| d.gone_at);
         let shows_after = || CRASHES_SHOW_AFTER.into_iter().chain([TROUBLE_SHOWS_AFTER]);
         let trouble = self.deployments.iter().flat_map(|d| shows_after().map(|after| d.born + after));
-        let route = self.route.iter().map(|r| r.confirmed_at);
+        let route = self.route.iter().map(|r| r.confirmed_at).chain(self.leaving.iter().copied());
         pods.chain(gone).chain(trouble).chain(route).filter(|at| *at > self.now).min()
     }
 }

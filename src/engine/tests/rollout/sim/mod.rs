@@ -3,9 +3,11 @@
 
 pub mod channel;
 pub mod check;
+pub mod check_pods;
 pub mod cluster;
 pub mod end;
 pub mod metrics;
+pub mod rooms;
 pub mod script;
 pub mod shadows;
 pub mod told;
@@ -62,6 +64,8 @@ pub enum Event {
     Kill(&'static str, Option<i64>),
     /// How new pods of a version behave from now on.
     Temper(&'static str, Temper),
+    /// The nodes have room for so many pods of all versions from now on.
+    Room(i32),
     /// What the requests of a version tell from now on.
     Quality(&'static str, Quality),
     /// Prometheus goes away or comes back.
@@ -318,6 +322,10 @@ impl Sim {
             Event::Kill(version, back) => self.cluster.kill(version, back),
             Event::Temper(version, temper) => {
                 self.cluster.tempers.insert(version.to_owned(), temper);
+            }
+            Event::Room(pods) => {
+                self.cluster.room = Some(pods);
+                self.cluster.evolve();
             }
             Event::Quality(version, quality) => {
                 self.metrics.qualities.insert(version.to_owned(), quality);

@@ -169,9 +169,16 @@ fn falling_steps(s: &mut ModelDeploymentSpec) {
     s.rollout.steps.reverse();
 }
 
-/// All of them. v1 serves from second 8 on; v2 is asked for at second 100 and ready at 105.
-#[allow(clippy::too_many_lines, reason = "a list")]
+/// All of them.
 pub fn all() -> Vec<Script> {
+    let mut all = plenty();
+    all.extend(super::rooms::all());
+    all
+}
+
+/// Those with nodes enough. v1 serves from second 8 on; v2 is asked for at second 100 and ready at 105.
+#[allow(clippy::too_many_lines, reason = "a list")]
+fn plenty() -> Vec<Script> {
     let v2 = (100, Apply("v2"));
     let only_v2 = [v2];
     let there = (90, Version("v2", true));

@@ -33,7 +33,8 @@ pub fn summary(status: &ModelDeploymentStatus) -> String {
             Phase::Canary => "canary",
             Phase::Retreating => "retreating",
         };
-        format!(", {} {phase} {} at {} %", c.version, c.step, c.weight)
+        let fits = c.fits.map_or_else(String::new, |fits| format!(", {fits} fit"));
+        format!(", {} {phase} {} at {} %{fits}", c.version, c.step, c.weight)
     });
     let reasons: Vec<_> = status.conditions.iter().map(|c| format!("{}={}", c.type_, c.reason)).collect();
     format!("status: {stable}{candidate}; {:?}; {}", status.verdict, reasons.join(" "))
