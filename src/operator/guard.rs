@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Longest reconcile: five writes at their worst, and Prometheus' deadline.
-const DEADLINE: Duration = Duration::from_mins(1);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 /// A full look at an object at rest, from the caches alone.
 const RESYNC: Duration = Duration::from_hours(1);
 /// When a cache does not show our own write yet; the event itself wakes us before.
@@ -30,6 +30,7 @@ pub async fn guarded<K: Main>(
     steps: impl Future<Output = Result<Action, Error>>,
 ) -> Result<Action, Error> {
     let started = std::time::Instant::now();
+    let _run = ctx.running.begin();
     let result = contained(steps).await;
     ctx.telemetry.reconciled(K::KIND, result.as_ref().err().map(Error::kind), started.elapsed());
     if result.is_ok() {

@@ -11,8 +11,9 @@
 //! - `user_routes`: HTTPRoutes that users own
 //! - `taken`: names that strangers bear; `unreadable`: objects that do not fit our types
 //! - `guard`: deadline, panics and retries around a reconcile; `write`: how each write is made safe
-//! - `watches`: what wakes whom; `run`: start and end
-//! - `backoff`, `telemetry`, `server`: retries, metrics, health; `report`: Events; `page`: what a browser is shown
+//! - `watches`: what wakes whom; `controllers`: those who are woken; `run`: start and end
+//! - `leader`: which of several operators decides; `client`: what keeps the others from writing
+//! - `backoff`, `telemetry`, `server`, `running`: retries, metrics, health; `report`: Events; `page`: what a browser is shown
 //!
 //! Only for ModelDeployments: `observe`, `apply`, and `samples`: raw samples as the judge's input. `prometheus` asks for
 //! them, and `count` for what a policy wants to know: bounded in time and size.
@@ -20,13 +21,16 @@
 mod apply;
 mod backoff;
 mod children;
+mod client;
 mod context;
+mod controllers;
 mod count;
 mod error;
 mod fresh;
 mod gateways;
 mod guard;
 mod index;
+mod leader;
 #[cfg(test)]
 mod matchers;
 mod mentions;
@@ -38,6 +42,7 @@ mod reconcile;
 mod report;
 mod retrain;
 mod run;
+mod running;
 mod samples;
 mod server;
 mod sessions;
@@ -52,5 +57,5 @@ mod write;
 
 pub use error::StartError;
 pub use prometheus::{Prometheus, QueryError};
-pub use run::{Settings, run};
+pub use run::{Election, Settings, run};
 pub use samples::read as read_samples;
