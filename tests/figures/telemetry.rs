@@ -8,7 +8,7 @@ use serin_tests::World;
 pub async fn until(world: &World, started: Instant, holds: impl Fn(&str) -> bool) -> Duration {
     let client = reqwest::Client::new();
     loop {
-        if let Some(address) = address(&world.operator().log())
+        if let Some(address) = world.operator().address()
             && let Ok(answer) = client.get(format!("http://{address}/metrics")).send().await
             && let Ok(text) = answer.text().await
             && holds(&text)
@@ -18,13 +18,6 @@ pub async fn until(world: &World, started: Instant, holds: impl Fn(&str) -> bool
         assert!(started.elapsed() < Duration::from_mins(2), "the operator does not get there");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// Where the operator listens, by its last word about it.
-fn address(log: &str) -> Option<String> {
-    let line = log.lines().rev().find(|line| line.contains("serin is running"))?;
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    Some(line["address"].as_str()?.to_owned())
 }
 
 /// Reconciles of ModelDeployments that ended well.

@@ -117,6 +117,7 @@ impl World {
             prometheus: self.prometheus.url(),
             log: self.folder.join("operator.log"),
             extra: Vec::new(),
+            pod: None,
         }
     }
 
