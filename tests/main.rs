@@ -19,6 +19,7 @@ mod evidence;
 mod explain;
 mod gitops;
 mod hand;
+mod leader;
 mod metrics;
 mod neighbours;
 mod permissions;

@@ -14,6 +14,8 @@ use serin_api::{IntOrString, ModelDeployment, Promotion, RunPhase, RunResult, la
 use serin_engine::revision;
 use serin_tests::history::Now;
 use serin_tests::kubelet::image;
+use serin_tests::operator::Operator;
+use serin_tests::replica;
 use serin_tests::runs::{POLICY, policy};
 use serin_tests::{
     Behaviour, Call, Change as _, Fate, RUN, RunTold as _, Told as _, Trouble, Vary as _, World, fixtures,
@@ -106,7 +108,16 @@ async fn no_right_is_missing_and_none_is_unused() {
     world.apply(&drained(Some(IntOrString::Int(1)))).await;
     world.apply(&wine("v1")).await;
     world.apply(&wine("v1").named("pear")).await;
-    world.start_operator();
+    replica::grant(&world).await;
+    let mut launch = world.launch();
+    launch.extra = replica::flags(&world, 15);
+    launch.pod = Some("one".to_owned());
+    world.operator = Some(Operator::start(launch.clone()));
+    // Through the same proxy: who stands by uses the same rights.
+    world.until("it leads", 20, |_| world.operator().log().contains("leading")).await;
+    launch.log.set_extension("second");
+    launch.pod = Some("two".to_owned());
+    let _second = Operator::start(launch);
     let in_the_way = [
         ("wine", "services"),
         ("pear", "httproutes"),

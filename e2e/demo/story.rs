@@ -167,7 +167,7 @@ pub fn look_around(bed: &Bed, name: &str) {
     println!("  cargo cluster kubectl --name {name} -- get mver -n {NAMESPACE} -o yaml");
     println!("  cargo cluster kubectl --name {name} -- get mdeploy wine -n {NAMESPACE} -o yaml");
     println!("  cargo cluster kubectl --name {name} -- events -n {NAMESPACE}");
-    println!("  cargo cluster kubectl --name {name} -- logs -n serin-system deploy/serin");
+    println!("  cargo cluster kubectl --name {name} -- logs -n serin-system deploy/serin --all-pods");
     if let Some(url) = bed.prometheus_url() {
         println!("  Prometheus: {url}");
     }

@@ -6,6 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Seek as _, SeekFrom},
 };
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serin_bed::Bed;
 
@@ -32,6 +33,8 @@ pub struct Call {
     pub name: String,
     /// HTTP status of the answer.
     pub code: u16,
+    /// When it arrived.
+    pub at: DateTime<Utc>,
     /// Whether the rights did not allow it.
     pub forbidden: bool,
 }
@@ -53,6 +56,8 @@ impl fmt::Display for Call {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
+    #[serde(default)]
+    request_received_timestamp: DateTime<Utc>,
     verb: String,
     #[serde(rename = "requestURI")]
     request_uri: String,
@@ -104,6 +109,7 @@ impl From<Line> for Call {
             resource,
             namespace: about.namespace,
             name: about.name,
+            at: line.request_received_timestamp,
             code: line.response_status.map_or(0, |s| s.code),
             forbidden: decision.is_some_and(|d| d == "forbid"),
         }

@@ -401,7 +401,7 @@ impl Scene {
             vec!["get", "trainingruns,modelversions", "-o", "yaml", "-n", namespace],
             vec!["get", "deployments,jobs,pods,services,httproutes", "-o", "wide", "-n", namespace],
             vec!["get", "events", "--sort-by=.lastTimestamp", "-n", namespace],
-            vec!["logs", "--tail=40", "-n", install::NAMESPACE, "deployment/serin"],
+            vec!["logs", "--tail=40", "-n", install::NAMESPACE, "deployment/serin", "--all-pods"],
         ];
         let mut text = format!("--- what was seen in {namespace}\n{}\n", self.seen.story());
         for args in asked {

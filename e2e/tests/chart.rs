@@ -97,6 +97,7 @@ fn every_value_is_in_the_full_example_and_in_the_schema() {
 #[case(&["--set", "prometheus.url="], "at '/prometheus/url'")]
 #[case(&["--set", "prometheus.url=prometheus:9090"], "at '/prometheus/url': 'prometheus:9090' does not match pattern")]
 #[case(&["--set", "concurrency=0"], "at '/concurrency'")]
+#[case(&["--set", "replicas=10"], "at '/replicas'")]
 #[case(&["--set", "watchNamespace=A"], "at '/watchNamespace'")]
 #[case(&["--set", "mirroringGateways={public}"], "at '/mirroringGateways/0'")]
 fn a_mistake_is_named(#[case] more: &[&str], #[case] wanted: &str) {
@@ -129,6 +130,10 @@ fn deploy_is_the_same_operator() {
     let chart = chart_objects("default", WITHOUT_CRDS);
     let rules = |all: &[Value]| one(all, "ClusterRole", "serin")["rules"].clone();
     assert_eq!(rules(&ours), rules(&chart));
+    let lease = |all: &[Value]| one(all, "Role", "serin-lease")["rules"].clone();
+    assert_eq!(lease(&ours), lease(&chart));
+    let budget = |all: &[Value]| one(all, "PodDisruptionBudget", "serin")["spec"]["maxUnavailable"].clone();
+    assert_eq!(budget(&ours), budget(&chart));
     let pods = |all: &[Value]| one(all, "Deployment", "serin")["spec"].clone();
     let (mut ours, mut chart) = (pods(&ours), pods(&chart));
     // What only one of them has to say, because of the defaults of the other.
@@ -148,7 +153,13 @@ fn deploy_is_the_same_operator() {
         a[absent] = Value::Null;
     }
     assert_eq!(a, b);
-    let labels = |spec: &mut Value| (spec["selector"].take(), spec["template"]["metadata"]["labels"].take());
+    let labels = |spec: &mut Value| {
+        let pod = &mut spec["template"];
+        for spread in pod["spec"]["topologySpreadConstraints"].as_array_mut().unwrap() {
+            spread["labelSelector"].take();
+        }
+        (pod["metadata"]["labels"].take(), spec["selector"].take())
+    };
     labels(&mut ours);
     labels(&mut chart);
     assert_eq!(ours, chart);
@@ -170,7 +181,15 @@ fn in_one_namespace_there_is_no_cluster_role() {
     let all = chart_objects("namespaced", &["--set", "crds.enabled=true"]);
     assert_eq!(
         kinds(&all).iter().map(String::as_str).collect::<Vec<_>>(),
-        ["CustomResourceDefinition", "Deployment", "PodMonitor", "Role", "RoleBinding", "ServiceAccount"]
+        [
+            "CustomResourceDefinition",
+            "Deployment",
+            "PodDisruptionBudget",
+            "PodMonitor",
+            "Role",
+            "RoleBinding",
+            "ServiceAccount"
+        ]
     );
     let role = one(&all, "Role", "serin");
     assert_eq!(role["metadata"]["namespace"], "models");
@@ -178,6 +197,11 @@ fn in_one_namespace_there_is_no_cluster_role() {
     let mut rules = whole["rules"].as_array().unwrap().clone();
     rules.retain(|rule| rule["resources"] != json!(["gateways", "gatewayclasses"]));
     assert_eq!(role["rules"], json!(rules), "the same rights, in one place, but for what is in no namespace");
+    assert_eq!(
+        one(&all, "Role", "serin-lease")["metadata"]["namespace"],
+        "serin-system",
+        "where the pods are"
+    );
     assert_eq!(one(&all, "RoleBinding", "serin")["subjects"][0]["namespace"], "serin-system");
     let args = one(&all, "Deployment", "serin")["spec"]["template"]["spec"]["containers"][0]["args"].clone();
     assert!(args.as_array().unwrap().contains(&json!("--namespace=models")), "{args}");

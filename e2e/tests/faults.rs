@@ -60,8 +60,8 @@ async fn an_operator_killed_in_the_middle_comes_to_the_same_end() {
     .await;
 }
 
-/// SIGKILL to the operator's process, found by the address of this cluster's Prometheus in its command line; on a
-/// given cluster, its pod is replaced instead.
+/// SIGKILL to the processes of all operators, found by the address of this cluster's Prometheus in their command lines; on
+/// a given cluster, their pods are replaced instead.
 pub async fn kill(scene: &Scene) -> Result<(), Error> {
     let Some(url) = scene.ring.bed.prometheus_url().filter(|_| !scene.ring.bed.is_external()) else {
         return replace(scene).await;
@@ -75,8 +75,10 @@ pub async fn kill(scene: &Scene) -> Result<(), Error> {
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_string_lossy().into_owned();
         if pid.bytes().all(|b| b.is_ascii_digit()) && is_operator(&entry.path()) {
-            let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status()?;
-            return if killed.success() { Ok(()) } else { Err("the operator cannot be killed".into()) };
+            let done = std::process::Command::new("kill").args(["-KILL", &pid]).status()?;
+            if !done.success() {
+                return Err("the operator cannot be killed".into());
+            }
         }
     }
     // Between its death and its next start there is none: that is what this is about, too.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use k8s_openapi::{
     api::{
         core::v1::{Namespace, Pod},
@@ -64,14 +65,24 @@ async fn upgraded_with_a_canary_in_flight(scene: &mut Scene, helm: &Helm) -> Res
     let (stable, candidate) = (scene.stable_pods().await?, scene.pods_of(&v2).await?);
     assert_eq!(stable.len(), 2);
     let operator = operators(scene).await?;
+    assert_eq!(operator.len(), 2);
 
+    let mark = audit::mark(&scene.ring.bed);
     let now = chart().to_string_lossy().into_owned();
     install(scene, helm, &now, &[])?;
-    let now = operators(scene).await?;
-    assert!(
-        !now.is_empty() && now.is_disjoint(&operator),
-        "the operator is another one: {operator:?}, {now:?}"
-    );
+    // Helm waits for the new ones; the old ones may still be on their way out.
+    client::until("the operators are other ones", PATIENCE, || async {
+        let now = operators(scene).await.map_err(|e| e.to_string())?;
+        if now.len() == 2 && now.is_disjoint(&operator) {
+            Ok(())
+        } else {
+            Err(format!("{operator:?}, {now:?}"))
+        }
+    })
+    .await?;
+    let gap = without_a_leader(scene, mark)?;
+    eprintln!("upgraded: {} ms without a leader at most", gap.num_milliseconds());
+    assert!(gap < TimeDelta::seconds(2), "the lease was given back, not waited for: {gap}");
     assert_eq!(scene.stable_pods().await?, stable, "no serving pod was replaced or restarted");
     unchanged(&candidate, &scene.pods_of(&v2).await?);
     let before = scene.status().await?;
@@ -166,6 +177,24 @@ fn previous() -> Result<String, Error> {
     assert_ne!(old, text);
     std::fs::write(path, old)?;
     Ok(folder.to_string_lossy().into_owned())
+}
+
+/// Longest time between a lease given back and the next renewal, by the apiserver's clock: each renewal is a write.
+fn without_a_leader(scene: &Scene, mark: audit::Mark) -> Result<TimeDelta, Error> {
+    let calls = audit::since(&scene.ring.bed, mark)?;
+    let mut renewed: Vec<_> = calls
+        .iter()
+        .filter(|c| c.resource == "leases" && c.verb == "patch" && c.code < 300)
+        .map(|c| c.at)
+        .collect();
+    renewed.sort();
+    let gaps = renewed.windows(2).map(|pair| pair[1] - pair[0]);
+    // Two seconds between two renewals of one leader are as it should be.
+    Ok(gaps
+        .map(|gap| gap - TimeDelta::seconds(2))
+        .max()
+        .ok_or("the lease was never renewed")?
+        .max(TimeDelta::zero()))
 }
 
 fn uninstall(helm: &Helm) -> Result<(), Error> {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use serde_json::json;
 use serin_api::Outcome;
 use serin_e2e::{
@@ -36,7 +38,7 @@ async fn a_browser_shows_the_evidence_and_can_change_nothing() {
         });
         client::apply(&scene.ring.bed, &record.to_string())?;
 
-        let forward = Forward::start(scene)?;
+        let forward = Forward::start(scene, &leader(scene).await?)?;
         let namespace = scene.wine.namespace.clone();
         let (rollout, version) =
             (format!("/deployments/{namespace}/wine"), format!("/versions/{namespace}/wine-bought"));
@@ -77,6 +79,14 @@ async fn a_browser_shows_the_evidence_and_can_change_nothing() {
     .await;
 }
 
+/// The pod that decides: it has the page. Its name stands in the lease, before a word of its own.
+async fn leader(scene: &Scene) -> Result<String, Error> {
+    let leases: Api<Lease> = Api::namespaced(scene.kube.clone(), install::NAMESPACE);
+    let holder = leases.get("serin").await?.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+    let (pod, _) = holder.rsplit_once('_').ok_or_else(|| format!("{holder:?} is no holder of ours"))?;
+    Ok(format!("pod/{pod}"))
+}
+
 /// `kubectl port-forward` to the operator; it ends with this.
 struct Forward {
     child: Child,
@@ -87,10 +97,10 @@ struct Forward {
 }
 
 impl Forward {
-    fn start(scene: &Scene) -> Result<Self, Error> {
+    fn start(scene: &Scene, pod: &str) -> Result<Self, Error> {
         let browser = serin_bed::chromium(&mut |line| eprintln!("{line}"))?;
         let mut command = scene.ring.bed.kubectl();
-        command.args(["port-forward", "-n", install::NAMESPACE, "deployment/serin"]);
+        command.args(["port-forward", "-n", install::NAMESPACE, pod]);
         command.arg(format!(":{}", install::PAGE_PORT));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();

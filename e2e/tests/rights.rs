@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -13,6 +13,7 @@ use serin_api::Outcome;
 use serin_e2e::{
     Error, client,
     images::Version,
+    install::NAMESPACE,
     ring::{
         PATIENCE, Scene,
         audit::{self, Right},
@@ -117,8 +118,9 @@ async fn small_story(scene: &mut Scene) -> Result<(), Error> {
 /// As installed from `deploy/operator.yaml`.
 async fn granted(scene: &Scene) -> Result<BTreeSet<Right>, Error> {
     let role = Api::<ClusterRole>::all(scene.kube.clone()).get("serin").await?;
+    let lease = Api::<Role>::namespaced(scene.kube.clone(), NAMESPACE).get("serin-lease").await?;
     let mut all = BTreeSet::new();
-    for rule in role.rules.unwrap_or_default() {
+    for rule in role.rules.into_iter().chain(lease.rules).flatten() {
         for group in rule.api_groups.unwrap_or_default() {
             for resource in rule.resources.clone().unwrap_or_default() {
                 all.extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));

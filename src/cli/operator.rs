@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::ValueEnum;
-use serin_operator::Settings;
+use serin_operator::{Election, Settings};
 use tracing::Dispatch;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -36,6 +36,18 @@ pub struct Args {
     #[arg(long, env = "SERIN_MIRRORING_GATEWAYS", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
     #[arg(value_parser = place)]
     mirroring_gateways: Vec<(String, String)>,
+    /// One of several operators decides, the others stand by; by a Lease. Leave it out where there is only one.
+    #[arg(long)]
+    leader_elect: bool,
+    /// Namespace of the Lease; the operator's own, or that of the kubeconfig, if absent.
+    #[arg(long, requires = "leader_elect")]
+    lease_namespace: Option<String>,
+    /// Name of the Lease. Operators that share it are replicas of each other.
+    #[arg(long, requires = "leader_elect", default_value = "serin")]
+    lease_name: String,
+    /// Duration of the Lease. A leader that is gone without a word is missed for so long; all other times follow.
+    #[arg(long, requires = "leader_elect", default_value_t = 15, value_parser = clap::value_parser!(u16).range(2..=300))]
+    lease_seconds: u16,
     /// Format of the log on standard error.
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
@@ -90,6 +102,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if traces_wanted() && !cfg!(feature = "otel") {
         tracing::warn!("no traces: this program was built without the feature otel");
     }
+    let election = args.leader_elect.then_some(Election {
+        namespace: args.lease_namespace,
+        name: args.lease_name,
+        seconds: args.lease_seconds,
+    });
     let settings = Settings {
         prometheus_url: args.prometheus_url,
         agent_image: args.agent_image,
@@ -98,6 +115,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         namespace: args.namespace,
         concurrency: args.concurrency,
         mirroring_gateways: args.mirroring_gateways,
+        election,
     };
     Ok(runtime.block_on(serin_operator::run(settings))?)
 }

@@ -22,11 +22,13 @@ use crate::{
     fresh::OwnWrites,
     gateways::Gateways,
     index::Index,
+    leader::Standing,
     looks::Looks,
     mentions::{Mentions, Place},
     owner::{Name, OwnerKind},
     prometheus::Prometheus,
     retrain::PolicyObject,
+    running::Running,
     sessions::SessionField,
     taken::Taken,
     telemetry::Telemetry,
@@ -87,6 +89,11 @@ pub struct Context {
     pub backoff: Backoff,
     pub unreadable: Unreadable,
     pub telemetry: Telemetry,
+    /// Whether this operator decides.
+    pub standing: Standing,
+    /// Looks at objects at this moment.
+    pub running: Running,
+    stopping: AtomicBool,
 }
 
 /// Who fills the stores, and hears what one controller wakes in another.
@@ -125,6 +132,7 @@ impl Context {
         gateways: Gateways,
         places: u16,
         telemetry: Telemetry,
+        standing: Standing,
     ) -> (Self, Feeds) {
         let instance = std::env::var("HOSTNAME").ok();
         let recorder =
@@ -172,6 +180,9 @@ impl Context {
             backoff: Backoff::default(),
             unreadable: Unreadable::default(),
             telemetry,
+            standing,
+            running: Running::default(),
+            stopping: AtomicBool::new(false),
         };
         (context, feeds)
     }
@@ -201,6 +212,15 @@ impl Context {
 
     pub fn gateway_api(&self) -> bool {
         self.gateway_api.load(Ordering::Acquire)
+    }
+
+    /// Nobody is to count on this operator any more.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Has another controller's object looked at again.

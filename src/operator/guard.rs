@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Longest reconcile: five writes at their worst, and Prometheus' deadline.
-const DEADLINE: Duration = Duration::from_mins(1);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 /// A full look at an object at rest, from the caches alone.
 const RESYNC: Duration = Duration::from_hours(1);
 /// When a cache does not show our own write yet; the event itself wakes us before.
@@ -31,6 +31,7 @@ pub async fn guarded<K: Main>(
     steps: impl Future<Output = Result<Action, Error>>,
 ) -> Result<Action, Error> {
     let started = std::time::Instant::now();
+    let _run = ctx.running.begin();
     let span = span(object);
     let result = contained(steps).instrument(span.clone()).await;
     if let Err(error) = &result {

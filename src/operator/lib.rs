@@ -11,8 +11,9 @@
 //! - `user_routes`: HTTPRoutes that users own
 //! - `taken`: names that strangers bear; `unreadable`: objects that do not fit our types
 //! - `guard`: deadline, panics and retries around a reconcile; `write`: how each write is made safe
-//! - `watches`: what wakes whom; `run`: start and end
-//! - `backoff`, `telemetry`, `server`: retries, metrics, health; `report`: Events; `page`: what a browser is shown
+//! - `watches`: what wakes whom; `controllers`: those who are woken; `run`: start and end
+//! - `leader`: which of several operators decides; `client`: what keeps the others from writing
+//! - `backoff`, `telemetry`, `server`, `running`: retries, metrics, health; `report`: Events; `page`: what a browser is shown
 //!
 //! Only for ModelDeployments: `observe`, `apply`, and `samples`: raw samples as the judge's input. `ticks` says when the next
 //! ones are looked at, `looks` which looks share a query, and `place` lets them wait for it together. `prometheus` asks, also
@@ -21,13 +22,16 @@
 mod apply;
 mod backoff;
 mod children;
+mod client;
 mod context;
+mod controllers;
 mod count;
 mod error;
 mod fresh;
 mod gateways;
 mod guard;
 mod index;
+mod leader;
 mod looks;
 #[cfg(test)]
 mod matchers;
@@ -41,6 +45,7 @@ mod reconcile;
 mod report;
 mod retrain;
 mod run;
+mod running;
 mod samples;
 mod server;
 mod sessions;
@@ -57,5 +62,5 @@ mod write;
 pub use error::StartError;
 pub use looks::Looks;
 pub use prometheus::{Prometheus, QueryError, http_client};
-pub use run::{Settings, run};
+pub use run::{Election, Settings, run};
 pub use samples::{read as read_samples, read_together};

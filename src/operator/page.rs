@@ -1,6 +1,6 @@
 //! The read-only page (`--page-listen`, off by default): it shows what the operator sees, and has no way to change it. It listens
 //! on an address of its own, so that it can be kept to loopback and reached by `kubectl port-forward`, which Kubernetes
-//! authorizes; it asks nobody for a name.
+//! authorizes; it asks nobody for a name. Of several operators the one that decides has it; the others see nothing.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use serin_engine::{
 };
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
-use crate::{context::Context, observe, owner::OwnerKey, samples};
+use crate::{context::Context, leader::Rank, observe, owner::OwnerKey, samples};
 
 /// Pages that may be made at the same time: each is a query to Prometheus, or three lists.
 const AT_ONCE: usize = 2;
@@ -54,15 +54,32 @@ pub async fn serve(
     ctx: Arc<Context>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
+    let page = Arc::new(Page { ctx, turns: Semaphore::new(AT_ONCE) });
     let app = Router::new()
         .route("/", get(all))
         .route("/deployments/{namespace}/{name}", get(deployment))
         .route("/versions/{namespace}/{name}", get(version))
         .fallback(async || Trouble(StatusCode::NOT_FOUND, "there is no such page".to_owned()))
+        .layer(middleware::from_fn_with_state(Arc::clone(&page), leading))
         .layer(middleware::from_fn(harmless))
-        .with_state(Arc::new(Page { ctx, turns: Semaphore::new(AT_ONCE) }));
+        .with_state(page);
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "the page is served");
+    }
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "the page's server ended");
+    }
+}
+
+/// Who stands by has no caches: an empty page would be a wrong one.
+async fn leading(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
+    match page.ctx.standing.rank() {
+        Rank::Leads => next.run(request).await,
+        Rank::Unknown | Rank::StandsBy => Trouble(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this operator stands by and sees nothing: the holder of the Lease has the page".to_owned(),
+        )
+        .into_response(),
     }
 }
 

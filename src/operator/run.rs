@@ -1,37 +1,27 @@
 //! Start and end of the process.
 
-use std::{
-    fmt::Debug,
-    future::{Future, ready},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Debug, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt, stream};
-use kube::{Client, api::ListParams, client::ClientBuilder};
-use kube_runtime::{
-    Controller,
-    controller::{self, Action},
-    reflector::{ObjectRef, Store},
-    watcher,
-};
+use kube::{Client, api::ListParams};
 use serde::de::DeserializeOwned;
 use serin_api::{ModelDeployment, ModelVersion, RetrainPolicy, TrainingRun};
-use tokio::{net::TcpListener, sync::watch};
+use serin_lease::Timing;
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 use crate::{
+    client,
     context::{Context, Feeds},
-    error::{Error, StartError},
+    controllers::Controllers,
+    error::StartError,
     gateways::Gateways,
-    guard::failed,
-    mentions::Place,
-    owner::{Main, Name},
-    page, place,
+    leader::{Campaign, Elected, Fence, Standing},
+    owner::Main,
+    page,
     prometheus::Prometheus,
-    reconcile, retrain, server,
+    server,
     telemetry::Telemetry,
-    training, versions, watches,
+    training::nonce,
+    watches,
 };
 
 /// Flags of the operator.
@@ -51,15 +41,27 @@ pub struct Settings {
     pub concurrency: u16,
     /// Gateways, as namespace and name, that copy requests whatever their class says or does not say.
     pub mirroring_gateways: Vec<(String, String)>,
+    /// How it is decided which of several operators works; without it, this one does.
+    pub election: Option<Election>,
 }
 
-/// Longer than the server's watch timeout, so that only a dead connection runs into it.
-const READ_TIMEOUT: Duration = Duration::from_secs(310);
+/// Of one among several.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// Namespace of the lease; that of the pod, or of the kubeconfig, if absent.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its duration; all other times follow.
+    pub seconds: u16,
+}
 
-/// Versions looked at at the same time; nearly all looks end in memory.
-const VERSIONS_AT_ONCE: u16 = 8;
-/// Policies, each of which may wait for Prometheus.
-const POLICIES_AT_ONCE: u16 = 4;
+/// A lease of Kubernetes' own controllers.
+const LEASE_SECONDS: u16 = 15;
+/// How long what has begun may take after the word to end.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Until an apiserver that could not be reached is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(settings: Settings) -> Result<(), StartError> {
@@ -69,146 +71,138 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    let client = client().await?;
+    let holder = holder()?;
+    let config = client::config(&format!("serin/{} ({holder})", env!("CARGO_PKG_VERSION"))).await?;
+    let timing = Timing::of(settings.election.as_ref().map_or(LEASE_SECONDS, |e| e.seconds));
+    let unfenced = client::client(&config, &Fence::open(timing))?;
+    let telemetry = Telemetry::default();
+    let (fence, standing) = match &settings.election {
+        Some(_) => (Fence::closed(timing), Standing::candidate()),
+        None => (Fence::open(timing), Standing::alone()),
+    };
+    telemetry.leads(settings.election.is_none());
+
+    let worker = client::client(&config, &fence)?;
     let gateways = Gateways::new(settings.mirroring_gateways);
+    let image = settings.agent_image;
     let (ctx, feeds) = Context::new(
-        client.clone(),
+        worker,
         prometheus,
-        settings.agent_image,
+        image,
         gateways,
         settings.concurrency,
-        Telemetry::default(),
+        telemetry.clone(),
+        standing.clone(),
     );
-    let (ctx, Feeds { models, runs, versions, policies }) = (Arc::new(ctx), feeds);
-    let namespace = settings.namespace.as_deref();
-    probe::<ModelDeployment>(&client, namespace, "ModelDeployments").await?;
-    probe::<TrainingRun>(&client, namespace, "TrainingRuns").await?;
-    probe::<ModelVersion>(&client, namespace, "ModelVersions").await?;
-    probe::<RetrainPolicy>(&client, namespace, "RetrainPolicies").await?;
-
-    let (stop, stopped) = watch::channel(false);
-    let stopping = || {
-        let mut stopped = stopped.clone();
+    let ctx = Arc::new(ctx);
+    let address = listener.local_addr().unwrap_or(settings.listen);
+    let (end, ended) = watch::channel(false);
+    let ended = || {
+        let mut ended = ended.clone();
         async move {
             // An error means that the sender is gone, which is the end, too.
-            let _ = stopped.wait_for(|s| *s).await;
+            let _ = ended.wait_for(|ended| *ended).await;
         }
     };
-    let address = listener.local_addr().unwrap_or(settings.listen);
-    let health = tokio::spawn(server::serve(listener, Arc::clone(&ctx), stopping()));
+    let health = tokio::spawn(server::serve(listener, Arc::clone(&ctx), timing, ended()));
+
+    let mut told = pin!(signal());
+    let namespace = settings.namespace.as_deref();
+    tokio::select! {
+        probed = probe_all(&unfenced, namespace) => probed?,
+        () = &mut told => return Ok(()),
+    }
     if let Some(listener) = page_listener {
-        tokio::spawn(page::serve(listener, Arc::clone(&ctx), stopping()));
+        tokio::spawn(page::serve(listener, Arc::clone(&ctx), ended()));
     }
     tracing::info!(%address, namespace = namespace.unwrap_or("*"), "serin is running");
 
-    let deployments = Control {
-        objects: watches::models(&ctx, namespace, models.writer),
-        store: models.store,
-        woken: stream::select(watches::of_models(&ctx, namespace), models.woken),
-        concurrency: settings.concurrency + place::WAITING,
-    };
-    let trainings = Control {
-        objects: watches::runs(&ctx, namespace, runs.writer),
-        store: runs.store,
-        woken: stream::select(watches::of_runs(&ctx, namespace), runs.woken),
-        concurrency: settings.concurrency,
-    };
-    let records = Control {
-        objects: watches::versions(&ctx, namespace, versions.writer),
-        store: versions.store,
-        woken: versions.woken,
-        concurrency: VERSIONS_AT_ONCE,
-    };
-    let retraining = Control {
-        objects: watches::policies(&ctx, namespace, policies.writer),
-        store: policies.store,
-        woken: stream::select(watches::of_policies(&ctx, namespace), policies.woken),
-        concurrency: POLICIES_AT_ONCE,
-    };
-    // Tasks of their own: what keeps one kind busy does not hold up the others.
-    let controllers = [
-        tokio::spawn(deployments.run(Arc::clone(&ctx), stopping(), reconcile::reconcile)),
-        tokio::spawn(trainings.run(Arc::clone(&ctx), stopping(), training::reconcile)),
-        tokio::spawn(records.run(Arc::clone(&ctx), stopping(), versions::reconcile)),
-        tokio::spawn(retraining.run(Arc::clone(&ctx), stopping(), retrain::reconcile)),
-    ];
-    tokio::spawn(async move {
-        signal().await;
-        tracing::info!("stopping: no new work, what has begun is finished");
-        let _ = stop.send(true);
+    let mut elected = settings.election.map(|election| {
+        Elected::start(Campaign {
+            namespace: election.namespace.unwrap_or_else(|| config.default_namespace.clone()),
+            client: unfenced,
+            name: election.name,
+            holder,
+            fence,
+            standing,
+            telemetry,
+        })
     });
-    let (first, _, others) = futures::future::select_all(controllers).await;
-    // A controller ends by the word to stop. One that panicked takes the process with it: without it the others would
-    // only look healthy.
-    first.map_err(|_| StartError::Died)?;
-    for other in others {
-        other.await.map_err(|_| StartError::Died)?;
+    let leads = async {
+        if let Some(elected) = &mut elected {
+            elected.leads().await;
+        }
+    };
+    let result = tokio::select! {
+        () = leads => work(&ctx, feeds, namespace, settings.concurrency, &mut told).await,
+        () = &mut told => Ok(()),
+    };
+    ctx.stop();
+    if let Some(elected) = elected {
+        elected.leave().await;
     }
-    // The server stops by the same word; its panic, if any, was its own.
+    let _ = end.send(true);
+    // Its panic, if any, was its own.
     let _ = health.await;
-    Ok(())
+    result
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
-/// Whether a kind can be read at all.
+/// Decides until it is told to end.
+async fn work(
+    ctx: &Arc<Context>,
+    feeds: Feeds,
+    namespace: Option<&str>,
+    concurrency: u16,
+    told: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let mut controllers = Controllers::start(ctx, feeds, namespace, concurrency);
+    let died = tokio::select! {
+        () = controllers.died() => Err(StartError::Died),
+        () = told => Ok(()),
+    };
+    tracing::info!("stopping: no new work, what has begun is finished");
+    ctx.stop();
+    controllers.finish(DRAIN).await.and(died)
+}
+
+/// A name that no other process has, nor ever had: a container that is started again is another one.
+fn holder() -> Result<String, StartError> {
+    let pod = std::env::var("HOSTNAME").unwrap_or_default();
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let pod: String = pod.chars().filter(|c| word(*c)).take(253).collect();
+    let pod = if pod.is_empty() { "serin" } else { &pod };
+    let random = nonce::fresh().map_err(|e| StartError::Config(Box::new(e)))?;
+    Ok(format!("{pod}_{}", &random[..10]))
+}
+
+/// Whether the kinds can be read at all. An apiserver that cannot be reached is waited for: the kubelet would do so by
+/// starting us again, ever later.
+async fn probe_all(client: &Client, namespace: Option<&str>) -> Result<(), StartError> {
+    probe::<ModelDeployment>(client, namespace, "ModelDeployments").await?;
+    probe::<TrainingRun>(client, namespace, "TrainingRuns").await?;
+    probe::<ModelVersion>(client, namespace, "ModelVersions").await?;
+    probe::<RetrainPolicy>(client, namespace, "RetrainPolicies").await
+}
+
 async fn probe<K: Main + Clone + DeserializeOwned + Debug>(
     client: &Client,
     namespace: Option<&str>,
     what: &'static str,
 ) -> Result<(), StartError> {
-    let probe = watches::api::<K>(client, namespace).list_metadata(&ListParams::default().limit(1)).await;
-    probe.map(|_| ()).map_err(|e| StartError::Api { what, source: Box::new(e) })
-}
-
-/// A controller in the making.
-struct Control<K: Main + 'static, O, W> {
-    /// Its objects as they change.
-    objects: O,
-    /// The same as they are.
-    store: Store<K>,
-    /// What else makes it look at one of them.
-    woken: W,
-    /// Reconciles at the same time.
-    concurrency: u16,
-}
-
-impl<K, O, W> Control<K, O, W>
-where
-    K: Main + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    O: Stream<Item = watcher::Result<K>> + Send + 'static,
-    W: Stream<Item = Place> + Send + 'static,
-{
-    /// Runs it until `stop`.
-    async fn run<F>(
-        self,
-        ctx: Arc<Context>,
-        stop: impl Future<Output = ()> + Send + Sync + 'static,
-        reconcile: fn(Arc<K>, Arc<Context>) -> F,
-    ) where
-        F: Future<Output = Result<Action, Error>> + Send + 'static,
-    {
-        let wakes = self.woken.map(|(namespace, name)| ObjectRef::<K>::new(&name).within(&namespace));
-        Controller::for_stream(self.objects, self.store)
-            .with_config(controller::Config::default().concurrency(self.concurrency))
-            .reconcile_on(wakes)
-            .graceful_shutdown_on(stop)
-            .run(reconcile, failed, Arc::clone(&ctx))
-            .for_each(|result| {
-                match result {
-                    Ok((object, action)) => tracing::debug!(%object, ?action, "reconciled"),
-                    Err(controller::Error::ObjectNotFound(gone)) => {
-                        let namespace = gone.namespace.clone().unwrap_or_default();
-                        ctx.forget(&Name { kind: K::KIND, namespace, name: gone.name });
-                    }
-                    Err(controller::Error::ReconcilerFailed(..)) => {}
-                    Err(error) => tracing::warn!(kind = K::KIND.as_str(), %error, "controller"),
-                }
-                ready(())
-            })
-            .await;
+    let api = watches::api::<K>(client, namespace);
+    loop {
+        match api.list_metadata(&ListParams::default().limit(1)).await {
+            Ok(_) => return Ok(()),
+            Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
+                return Err(StartError::Api { what, source: Box::new(kube::Error::Api(status)) });
+            }
+            Err(error) => tracing::warn!(%error, "cannot read {what}; trying again"),
+        }
+        sleep(AGAIN).await;
     }
 }
 
@@ -221,14 +215,4 @@ async fn signal() {
         }
         _ => std::future::pending().await,
     }
-}
-
-async fn client() -> Result<Client, StartError> {
-    let mut config = kube::Config::infer().await.map_err(|e| StartError::Config(Box::new(e)))?;
-    config.read_timeout = Some(READ_TIMEOUT);
-    config.reset_reader_on_write = true;
-    // The default retries any verb, POST included, for up to 164 s; ours are planned again from a fresh look.
-    config.default_retry = false;
-    let builder = ClientBuilder::try_from(config).map_err(|e| StartError::Config(Box::new(e)))?;
-    Ok(builder.build())
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use serin_api::Reason;
@@ -24,6 +24,8 @@ pub struct Telemetry {
     writes: Counter,
     decisions: Family<ReasonLabel, Counter>,
     queries: Family<ResultLabel, Counter>,
+    leader: Gauge,
+    transitions: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -45,6 +47,8 @@ impl Default for Telemetry {
         let writes = Counter::default();
         let decisions = Family::default();
         let queries = Family::default();
+        let leader = Gauge::default();
+        let transitions = Gauge::default();
         let mut registry = Registry::with_prefix("serin");
         let of = |kinds: &str| format!("Reconciles of {kinds} by result (Ok or the kind of error)");
         registry.register("reconciles", of("ModelDeployments"), reconciles.clone());
@@ -55,6 +59,9 @@ impl Default for Telemetry {
         registry.register("writes", "Writes to the Kubernetes API, Events apart", writes.clone());
         registry.register("decisions", "Transitions by reason", decisions.clone());
         registry.register("prometheus_queries", "Readings of metrics by result", queries.clone());
+        registry.register("leader", "1 if this operator decides, 0 if it stands by", leader.clone());
+        let epoch = "How often the lease changed hands, as far as this operator knows";
+        registry.register("lease_transitions", epoch, transitions.clone());
         Self {
             registry: Arc::new(registry),
             reconciles,
@@ -65,6 +72,8 @@ impl Default for Telemetry {
             writes,
             decisions,
             queries,
+            leader,
+            transitions,
         }
     }
 }
@@ -88,6 +97,14 @@ impl Telemetry {
     }
     pub fn queried(&self, ok: bool) {
         self.queries.get_or_create(&ResultLabel { result: if ok { "Ok" } else { "Error" } }).inc();
+    }
+    /// Whether this operator decides.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+    /// The lease's epoch.
+    pub fn epoch(&self, epoch: u32) {
+        self.transitions.set(i64::from(epoch));
     }
     /// The metrics in OpenMetrics text.
     pub fn text(&self) -> String {

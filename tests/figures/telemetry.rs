@@ -8,7 +8,7 @@ use serin_tests::World;
 pub async fn until(world: &World, started: Instant, holds: impl Fn(&str) -> bool) -> Duration {
     let client = reqwest::Client::new();
     loop {
-        if let Some(address) = address(&world.operator().log())
+        if let Some(address) = world.operator().address()
             && let Ok(answer) = client.get(format!("http://{address}/metrics")).send().await
             && let Ok(text) = answer.text().await
             && holds(&text)

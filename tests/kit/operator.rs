@@ -26,6 +26,8 @@ pub struct Launch {
     pub level: String,
     /// Further arguments.
     pub extra: Vec<String>,
+    /// The name of its pod.
+    pub pod: Option<String>,
 }
 
 /// The operator's process, or the place of one that has ended.
@@ -56,6 +58,9 @@ impl Operator {
         }
         command.args(&launch.extra);
         command.env("KUBECONFIG", &launch.kubeconfig);
+        if let Some(pod) = &launch.pod {
+            command.env("HOSTNAME", pod);
+        }
         let level = std::env::var("SERIN_TESTS_LOG").unwrap_or_else(|_| launch.level.clone());
         command.env("RUST_LOG", level);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -74,6 +79,16 @@ impl Operator {
     pub fn kill(&self) {
         signal(self.process.lock().unwrap().as_ref(), Signal::KILL);
         reap(&self.process);
+    }
+
+    /// Lets it stand still (SIGSTOP).
+    pub fn pause(&self) {
+        signal(self.process.lock().unwrap().as_ref(), Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        signal(self.process.lock().unwrap().as_ref(), Signal::CONT);
     }
 
     /// Asks it to end (SIGTERM) and waits; gives its exit code, if it ended by itself.
@@ -102,6 +117,24 @@ impl Operator {
     pub fn log(&self) -> String {
         let bytes = std::fs::read(&self.launch.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Where it tells its health and its metrics, once it listens.
+    pub fn address(&self) -> Option<String> {
+        self.listens("serin is running")
+    }
+
+    /// Where it serves the page, if it does.
+    pub fn page(&self) -> Option<String> {
+        self.listens("the page is served")
+    }
+
+    /// The address in the last line of the log that says this.
+    fn listens(&self, words: &str) -> Option<String> {
+        let log = self.log();
+        let line = log.lines().rev().find(|line| line.contains(words))?;
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(line["address"].as_str()?.to_owned())
     }
 
     /// How it is started.

@@ -123,6 +123,7 @@ impl World {
             log: self.folder.join("operator.log"),
             level: "info,serin_operator=debug".to_owned(),
             extra: Vec::new(),
+            pod: None,
         }
     }
 
@@ -381,7 +382,8 @@ impl World {
         loop {
             let mark = calls.mark();
             tokio::time::sleep(rest).await;
-            if calls.count(mark, Call::is_write) == 0 {
+            // Who leads renews its lease all the time.
+            if calls.count(mark, |call| call.is_write() && !call.is_lease()) == 0 {
                 return;
             }
             assert!(tokio::time::Instant::now() < limit, "it never rests\n{}", story::tell(self));

@@ -48,3 +48,15 @@
   resources: [events]
   verbs: [create, patch]
 {{- end -}}
+
+{{/* One of the replicas decides: it has this lease, and renews it. */}}
+{{- define "serin.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "serin.name" . }}]
+  verbs: [get, list, watch, patch]
+# What is not there yet has no name that a rule could be bound to.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+{{- end -}}

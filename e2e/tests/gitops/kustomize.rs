@@ -92,6 +92,10 @@ fn in_one_namespace_it_is_what_the_chart_makes_there() {
         assert_eq!(ours[field], chart[field], "{kind} {field}");
         assert_eq!(ours["metadata"]["namespace"], chart["metadata"]["namespace"], "{kind}");
     }
+    // The lease is where the operator is.
+    let (lease, by_chart) = (one(&ours, "Role", "serin-lease"), one(&chart, "Role", "serin-lease"));
+    assert_eq!(lease["rules"], by_chart["rules"]);
+    assert_eq!(lease["metadata"]["namespace"], "serin-system");
     let restricted = |all: &[Value]| args(all).contains(&"--namespace=models".to_owned());
     assert!(restricted(&ours) && restricted(&chart));
     // Nothing else of the pod differs from that of all namespaces.

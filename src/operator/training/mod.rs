@@ -7,7 +7,7 @@
 //! - `nonce`: what nobody could know before
 
 mod apply;
-mod nonce;
+pub mod nonce;
 mod object;
 mod observe;
 mod reconcile;
