@@ -85,8 +85,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     let worker = client::client(&config, &fence)?;
     let gateways = Gateways::new(settings.mirroring_gateways);
     let image = settings.agent_image;
-    let (ctx, feeds) =
-        Context::new(worker, prometheus, image, gateways, telemetry.clone(), standing.clone());
+    let (ctx, feeds) = Context::new(worker, prometheus, image, gateways, telemetry.clone(), standing.clone());
     let ctx = Arc::new(ctx);
     let address = listener.local_addr().unwrap_or(settings.listen);
     let (end, ended) = watch::channel(false);
