@@ -312,29 +312,75 @@ async fn a_lease_that_is_given_back_is_taken_within_two_seconds() {
     replica::check(&world, &all);
 }
 
-/// A zombie with a lease of full length: woken long after, it writes nothing at all, and ends.
+/// Objects in the middle of whose look a zombie falls asleep.
+const ASLEEP: usize = 12;
+
+/// A zombie with a lease of full length. It wakes up with the answers to its last writes at hand, and the next ones are due at
+/// once: it sends none of them, and ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_zombie_writes_nothing() {
     let _place = crowd::place().await;
     let world = World::without_operator().await;
     let all = replicas(&world, &["one", "two"], LEASE).await;
     let mark = audit::mark(&world);
+    let leader = replica::leader(&world, &all, None, 10).await;
+    let (old, next) = (&all[leader], &all[1 - leader]);
+    ready(&world, old).await;
+    ready(&world, next).await;
+    let zombie = replica::holder(&world).await.unwrap();
+    old.proxy.link.hold(true);
+    for number in 0..ASLEEP {
+        world.apply(&wine("v1").named(&format!("m{number}")).without_gateway().replicas(1)).await;
+    }
+    world.until("each has had its first write", 30, |_| wrote(old, 0) >= ASLEEP).await;
+    old.operator.pause();
+    let began = Instant::now();
+    // They lie in its sockets now.
+    old.proxy.link.hold(false);
+    world.until("another one writes", 30, |_| wrote(next, 0) > 0).await;
+    println!("{:.1} s until another one wrote", began.elapsed().as_secs_f64());
+    old.operator.resume();
+    assert_eq!(old.operator.reap().await, Some(1));
+    for number in 0..ASLEEP {
+        world.until_model(&format!("m{number}"), "it serves", 60, |m| m.serves("v1")).await;
+    }
+    let writes = audit::since(&world, mark);
+    let taken = writes.iter().find(|w| w.is_lease() && w.happened() && !w.agent.contains(&zombie)).unwrap();
+    let late: Vec<_> = writes.iter().filter(|w| w.agent.contains(&zombie) && w.done > taken.at).collect();
+    world.assert(late.is_empty(), &format!("{late:?}"));
+    one_at_a_time(&world, &writes);
+    replica::check(&world, &all);
+}
+
+/// Its renewals do not get through, everything else does. It writes on for as long as its last one lasts, less what a write may
+/// take, and no longer; its process ends later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_renew_writes_no_more_long_before_another_may() {
+    let _place = crowd::place().await;
+    let world = World::without_operator().await;
+    let all = replicas(&world, &["one", "two"], LEASE).await;
+    let mark = audit::mark(&world);
     let story = async {
-        replica::leader(&world, &all, None, 10).await;
-        let zombie = replica::holder(&world).await.unwrap();
-        let handover = hand_over(&world, &all, End::Stopped).await;
-        println!("{:.1} s until another one wrote", handover.took.as_secs_f64());
-        zombie
+        let old = at_work(&world, &all).await;
+        let holder = replica::holder(&world).await.unwrap();
+        old.proxy.link.no_lease(true);
+        assert_eq!(old.operator.reap().await, Some(1));
+        let next = |replica: &Replica| replica.name != old.name && wrote(replica, 0) > 0;
+        world.until("another one writes", 30, |_| all.iter().any(next)).await;
+        holder
     };
-    let zombie = tokio::select! {
-        zombie = story => zombie,
+    let holder = tokio::select! {
+        holder = story => holder,
         () = busy(&world) => unreachable!(),
     };
     let writes = audit::since(&world, mark);
-    let next = writes.iter().find(|w| w.is_lease() && w.happened() && !w.agent.contains(&zombie)).unwrap();
-    let late: Vec<_> = writes.iter().filter(|w| w.agent.contains(&zombie) && w.done > next.at).collect();
-    world.assert(late.is_empty(), &format!("{late:?}"));
-    world.assert(writes.iter().filter(|w| w.agent.contains(&zombie)).count() > 3, "it wrote before");
+    let mine =
+        |lease: bool| writes.iter().filter(|w| w.agent.contains(&holder)).rfind(|w| w.is_lease() == lease);
+    let (renewed, last) = (mine(true).unwrap(), mine(false).unwrap());
+    let wrote_on = (last.at - renewed.at).as_seconds_f64();
+    println!("its last write arrived {wrote_on:.2} s after its last renewal");
+    // The lease begins before the renewal arrives, and ends for writing 6.5 s later.
+    world.assert((3.0..8.0).contains(&wrote_on), &format!("{wrote_on} s: {last:?}"));
     one_at_a_time(&world, &writes);
     replica::check(&world, &all);
 }

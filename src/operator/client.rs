@@ -255,13 +255,9 @@ mod tests {
 
     async fn write(api: &Api<ConfigMap>) -> Result<ConfigMap, String> {
         let said = |e: kube::Error| {
-            let mut source: Option<&dyn std::error::Error> = Some(&e);
-            let mut text = String::new();
-            while let Some(error) = source {
-                text.push_str(&format!("{error}; "));
-                source = error.source();
-            }
-            text
+            let first: &dyn std::error::Error = &e;
+            let all = std::iter::successors(Some(first), |error| error.source());
+            all.map(ToString::to_string).collect::<Vec<_>>().join("; ")
         };
         api.patch("it", &PatchParams::apply("me"), &Patch::Apply(json!({"kind": "ConfigMap"})))
             .await

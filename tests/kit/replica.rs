@@ -33,7 +33,7 @@ impl Replica {
         std::fs::create_dir_all(&folder).unwrap();
         let proxy = Proxy::start(identity::operator(world.cluster()).await, &folder).await;
         let mut launch = world.launch();
-        launch.kubeconfig = proxy.kubeconfig().to_owned();
+        proxy.kubeconfig().clone_into(&mut launch.kubeconfig);
         launch.log = folder.join("operator.log");
         launch.pod = Some(name.to_owned());
         launch.extra = flags(world, lease_seconds);

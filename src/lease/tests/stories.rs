@@ -23,8 +23,8 @@ fn claim(holder: &str, transitions: u32, acquires: bool) -> Claim {
     Claim { holder: (!holder.is_empty()).then(|| holder.to_owned()), transitions, acquires }
 }
 
-fn update(version: u32, claim: Claim) -> Option<Ask> {
-    Some(Ask::Update(version.to_string(), claim))
+fn update(version: u32, claim: Claim) -> Ask {
+    Ask::Update(version.to_string(), claim)
 }
 
 fn candidate() -> Candidate {
@@ -36,7 +36,7 @@ fn leader() -> Candidate {
     let mut me = candidate();
     assert_eq!(me.on(Event::Tick, s(100)).ask, Some(Ask::Read));
     let step = me.on(Event::Found(Some(record(1, "", 4))), s(100));
-    assert_eq!(step.ask, update(1, claim("me", 5, true)));
+    assert_eq!(step.ask, Some(update(1, claim("me", 5, true))));
     let step = me.on(Event::Written(record(2, "me", 5)), s(101));
     assert_eq!(step.role, Role::Leads { renewed: s(100), epoch: 5 }, "counted from before it was asked");
     assert_eq!((step.ask, step.wake), (None, s(102)));
@@ -65,7 +65,7 @@ fn it_waits_for_a_whole_duration_after_the_last_sign_of_life() {
     let labelled = Record { version: "3".to_owned(), ..record(2, "you", 1) };
     assert_eq!(me.on(Event::News(Some(labelled)), s(20)).wake, s(29));
     assert_eq!(me.on(Event::Tick, s(28)).ask, None);
-    assert_eq!(me.on(Event::Tick, s(29)).ask, update(3, claim("me", 2, true)));
+    assert_eq!(me.on(Event::Tick, s(29)).ask, Some(update(3, claim("me", 2, true))));
     // The watch was dead: there were signs of life all the time.
     assert_eq!(me.on(Event::Refused, s(29)).ask, Some(Ask::Read));
     assert_eq!(me.on(Event::Found(Some(record(9, "you", 1))), s(29)).wake, s(44));
@@ -86,7 +86,7 @@ fn what_is_given_back_is_taken_at_once() {
     let mut me = candidate();
     me.on(Event::Tick, s(0));
     me.on(Event::Found(Some(record(1, "you", 1))), s(0));
-    assert_eq!(me.on(Event::News(Some(record(2, "", 1))), s(3)).ask, update(2, claim("me", 2, true)));
+    assert_eq!(me.on(Event::News(Some(record(2, "", 1))), s(3)).ask, Some(update(2, claim("me", 2, true))));
 }
 
 #[test]
@@ -102,14 +102,17 @@ fn a_lease_deleted_under_its_holder_is_waited_for() {
 #[test]
 fn an_answer_that_is_lost_is_no_renewal() {
     let mut me = leader();
-    assert_eq!(me.on(Event::Tick, s(102)).ask, update(2, claim("me", 5, false)));
+    assert_eq!(me.on(Event::Tick, s(102)).ask, Some(update(2, claim("me", 5, false))));
     let step = me.on(Event::Unknown, s(107));
     assert_eq!(step.role, Role::Leads { renewed: s(100), epoch: 5 });
     // Once more with the same version, for if it never happened; if it did, what is there is ours.
     let step = me.on(Event::Tick, step.wake);
-    assert_eq!(step.ask, update(2, claim("me", 5, false)));
+    assert_eq!(step.ask, Some(update(2, claim("me", 5, false))));
     assert_eq!(me.on(Event::Refused, s(108)).ask, Some(Ask::Read));
-    assert_eq!(me.on(Event::Found(Some(record(3, "me", 5))), s(108)).ask, update(3, claim("me", 5, false)));
+    assert_eq!(
+        me.on(Event::Found(Some(record(3, "me", 5))), s(108)).ask,
+        Some(update(3, claim("me", 5, false)))
+    );
     let step = me.on(Event::Written(record(4, "me", 5)), s(109));
     assert_eq!(step.role, Role::Leads { renewed: s(108), epoch: 5 });
 }
@@ -164,7 +167,10 @@ fn a_claim_whose_answer_was_lost_is_renewed_before_it_counts() {
     let Step { role, ask, wake } = me.on(Event::Unknown, s(5));
     assert_eq!((role, ask, wake), (Role::Follows, None, s(7)));
     assert_eq!(me.on(Event::Tick, s(7)).ask, Some(Ask::Read));
-    assert_eq!(me.on(Event::Found(Some(record(2, "me", 2))), s(7)).ask, update(2, claim("me", 2, false)));
+    assert_eq!(
+        me.on(Event::Found(Some(record(2, "me", 2))), s(7)).ask,
+        Some(update(2, claim("me", 2, false)))
+    );
     let step = me.on(Event::Written(record(3, "me", 2)), s(8));
     assert_eq!(step.role, Role::Leads { renewed: s(7), epoch: 2 });
 }
@@ -173,7 +179,7 @@ fn a_claim_whose_answer_was_lost_is_renewed_before_it_counts() {
 fn who_leaves_gives_it_back() {
     let mut me = leader();
     let step = me.on(Event::Leave, s(101));
-    assert_eq!((step.role, step.ask), (Role::Follows, update(2, claim("", 5, false))));
+    assert_eq!((step.role, step.ask), (Role::Follows, Some(update(2, claim("", 5, false)))));
     assert_eq!(me.on(Event::Written(record(3, "", 5)), s(101)).role, Role::Left);
 }
 
@@ -182,11 +188,11 @@ fn who_leaves_during_a_renewal_gives_back_what_that_wrote() {
     let mut me = leader();
     me.on(Event::Tick, s(102));
     assert_eq!(me.on(Event::Leave, s(102)).ask, None);
-    assert_eq!(me.on(Event::Written(record(3, "me", 5)), s(102)).ask, update(3, claim("", 5, false)));
+    assert_eq!(me.on(Event::Written(record(3, "me", 5)), s(102)).ask, Some(update(3, claim("", 5, false))));
     // No answer: again after a pause, but not for ever.
     let step = me.on(Event::Unknown, s(103));
     assert_eq!((step.ask, step.wake), (None, s(103) + Duration::from_millis(250)));
-    assert_eq!(me.on(Event::Tick, step.wake).ask, update(3, claim("", 5, false)));
+    assert_eq!(me.on(Event::Tick, step.wake).ask, Some(update(3, claim("", 5, false))));
     assert_eq!(me.on(Event::Refused, s(104)).ask, Some(Ask::Read));
     assert_eq!(me.on(Event::Unknown, s(107)).role, Role::Left);
 }
@@ -202,6 +208,6 @@ fn who_only_waits_leaves_at_once_and_a_claim_under_way_is_given_back() {
     me.on(Event::Tick, s(0));
     me.on(Event::Found(Some(record(1, "", 1))), s(0));
     assert_eq!(me.on(Event::Leave, s(1)).role, Role::Follows);
-    assert_eq!(me.on(Event::Written(record(2, "me", 2)), s(1)).ask, update(2, claim("", 2, false)));
+    assert_eq!(me.on(Event::Written(record(2, "me", 2)), s(1)).ask, Some(update(2, claim("", 2, false))));
     assert_eq!(me.on(Event::Written(record(3, "", 2)), s(1)).role, Role::Left);
 }

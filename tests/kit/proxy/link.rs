@@ -7,10 +7,14 @@ use futures::{StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::Call;
+
 /// How the connection is.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     cut: bool,
+    held: bool,
+    no_lease: bool,
     lag: Duration,
 }
 
@@ -28,6 +32,26 @@ impl Link {
     /// Breaks every watch and every request from now on, or mends the connection.
     pub fn cut(&self, cut: bool) {
         self.0.send_modify(|state| state.cut = cut);
+    }
+
+    /// Keeps the answers to writes, which happen all the same, or lets them go. Those about the lease come through.
+    pub fn hold(&self, held: bool) {
+        self.0.send_modify(|state| state.held = held);
+    }
+
+    /// Returns when answers are let go.
+    pub(super) async fn let_go(&self) {
+        // An error would mean that the sender is gone, which is in here.
+        let _ = self.0.subscribe().wait_for(|state| !state.held).await;
+    }
+
+    /// Lets no request about the lease through (503), and everything else; or mends that.
+    pub fn no_lease(&self, refused: bool) {
+        self.0.send_modify(|state| state.no_lease = refused);
+    }
+
+    pub(super) fn refuses(&self, call: &Call) -> bool {
+        self.0.borrow().no_lease && call.is_lease()
     }
 
     /// Shows every change this much later in watches, as a busy apiserver does.

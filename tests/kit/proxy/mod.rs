@@ -122,6 +122,10 @@ async fn relay_one(State(relay): State<Relay>, request: Request<Body>) -> Respon
     if relay.link.is_cut() {
         return lost();
     }
+    if relay.link.refuses(&call) {
+        relay.keep(call, started, 503);
+        return plain(StatusCode::SERVICE_UNAVAILABLE);
+    }
     let fault = relay.faults.take(&call);
     match &fault {
         Some(Fault::Refuse(code)) => {
@@ -171,7 +175,11 @@ async fn relay_one(State(relay): State<Relay>, request: Request<Body>) -> Respon
         _ => {
             let body = Body::new(body);
             let body = if call.verb == "watch" { relay.link.carry(body) } else { body };
+            let state = call.is_state_write();
             relay.keep(call, started, code);
+            if state {
+                relay.link.let_go().await;
+            }
             Response::from_parts(parts, body)
         }
     }

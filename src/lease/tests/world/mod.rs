@@ -246,12 +246,11 @@ impl World {
                 self.answered(process, event);
             }
             What::GiveUp(request) if p.request == request => self.answered(process, Event::Unknown),
-            What::Reply(_) | What::GiveUp(_) => {}
             What::News(version) if p.request == 0 && p.renewed.is_none() => {
                 let record = self.lease.iter().rfind(|r| r.version == version.to_string()).cloned();
                 self.step(process, Event::News(record));
             }
-            What::News(_) => {}
+            What::Reply(_) | What::GiveUp(_) | What::News(_) => {}
             What::Try => self.begin(process),
             What::Send(epoch) => self.send(process, epoch),
             What::Stop => {
@@ -351,7 +350,8 @@ impl World {
         self.reply(process, incarnation, request, Event::Written(record));
         for other in 0..self.processes.len() {
             let cut = self.processes[other].as_ref().is_none_or(|p| p.cut_until > self.now);
-            if !cut && !(self.faults && self.dice.one_in(20)) {
+            let lost = cut || (self.faults && self.dice.one_in(20));
+            if !lost {
                 let late = if self.faults && self.dice.one_in(10) { 8 * SECOND } else { 20_000 };
                 let late = self.dice.roll(late);
                 self.tell(other, late, What::News(version as u64));
