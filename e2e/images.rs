@@ -242,6 +242,16 @@ pub fn static_binaries(source: &Path, target: &Path, packages: &[&str]) -> Resul
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(source).env("CARGO_TARGET_DIR", target);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(source, target).join("\u{1f}")).env_remove("RUSTFLAGS");
+    // What a cargo around us says of our own package. The build script of ring asks for it, and builds anew what another one
+    // had built; nearly everything depends on ring.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            cargo.env_remove(name);
+        }
+    }
     cargo.args(["build", "--quiet", "--locked", "--release", "--target", TARGET]);
     cargo.args(packages.iter().flat_map(|package| ["-p", package]));
     if !cargo.stdin(Stdio::null()).status()?.success() {
