@@ -62,8 +62,9 @@ fn it_is_what_was_looked_at(#[case] name: &str) {
         Helm::alone(line).unwrap().run(&lint).unwrap();
     }
     insta::assert_snapshot!(name, rendered(name, WITHOUT_CRDS).unwrap());
-    // Text may differ where a release writes its YAML otherwise; what is applied may not.
-    let all = |line| objects(&rendered_by(line, name, &[]).unwrap());
+    // Text may differ where a release writes its YAML otherwise; what is applied may not. A Helm 3 that was not built by its
+    // own Makefile takes the cluster that is not there for a very old one.
+    let all = |line| objects(&rendered_by(line, name, &["--kube-version", "1.34.0"]).unwrap());
     assert_eq!(all(HelmLine::Three), all(HelmLine::Four));
 }
 
