@@ -102,7 +102,8 @@ async fn samples_whose_time_stands_still_are_silence() {
         let stable = scene.stable_pods().await?;
         let load = scene.load(100)?;
         scene.wine.rollout["analysis"]["onNoData"] = json!("Rollback");
-        scene.wine.rollout["analysis"]["noDataTimeoutSeconds"] = json!(10);
+        // Long enough to be seen held before, also on a busy machine.
+        scene.wine.rollout["analysis"]["noDataTimeoutSeconds"] = json!(25);
         // As bad as it is, nobody knows.
         scene.put(&telling(scene, Version::BadFeatures, "/metrics/stuck")?).await?;
         held(scene, Reason::NoData, Verdict::NoData).await?;
