@@ -153,7 +153,12 @@ impl Scene {
     /// Applies the first version and waits until it serves, and until a gateway leads to it: nobody can be let down by a
     /// name that never answered before.
     pub async fn begin(&self) -> Result<(), Error> {
-        self.apply(Version::V1).await?;
+        self.begin_with(&self.object(Version::V1)?).await
+    }
+
+    /// The same with a changed object of the first version.
+    pub async fn begin_with(&self, object: &Value) -> Result<(), Error> {
+        self.put(object).await?;
         self.serves(Version::V1.label()).await?;
         self.led().await
     }

@@ -55,9 +55,7 @@ async fn a_rollout_with_one_place_to_spare_costs_no_request() {
             "maxSurge": 1,
         });
         places(scene, resource, 4).await?;
-        scene.put(&object(scene, Version::V1, resource)?).await?;
-        scene.serves("v1").await?;
-        scene.led().await?;
+        scene.begin_with(&object(scene, Version::V1, resource)?).await?;
         let load = scene.load(100)?;
         scene.put(&object(scene, Version::V2, resource)?).await?;
         let tested = status(&scene.canary("v2").await?).candidate.ok_or("no candidate")?.revision;
@@ -86,9 +84,7 @@ async fn room_that_is_made_costs_no_request_and_a_bad_version_gives_it_back() {
             "deadlines": {"unschedulableSeconds": 10},
         });
         places(scene, resource, 3).await?;
-        scene.put(&object(scene, Version::V1, resource)?).await?;
-        scene.serves("v1").await?;
-        scene.led().await?;
+        scene.begin_with(&object(scene, Version::V1, resource)?).await?;
         let load = scene.load(100)?;
         scene.put(&object(scene, Version::V2, resource)?).await?;
         scene.until("room is made", |_, s| s.candidate.as_ref().is_some_and(|c| c.fits == Some(3))).await?;

@@ -183,9 +183,7 @@ async fn a_counter_that_begins_anew_invents_nothing() {
             }
             Ok(object)
         };
-        scene.put(&long_drain(scene, Version::V1)?).await?;
-        scene.serves("v1").await?;
-        scene.led().await?;
+        scene.begin_with(&long_drain(scene, Version::V1)?).await?;
         let load = scene.load(100)?;
         scene.put(&long_drain(scene, Version::V2)?).await?;
         let s = status(&scene.canary("v2").await?);

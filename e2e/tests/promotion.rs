@@ -65,9 +65,7 @@ async fn testers_reach_a_preview_through_the_gateway() {
                 json!({"header": "X-Tester", "value": "yes, me"});
             Ok(object)
         };
-        scene.put(&wanted(scene, Version::V1)?).await?;
-        scene.serves("v1").await?;
-        scene.led().await?;
+        scene.begin_with(&wanted(scene, Version::V1)?).await?;
         let (load, testers) = (scene.load(50)?, scene.load_of_testers(20, "X-Tester: yes, me")?);
         scene.answers(&load, Version::V1).await?;
         scene.answers(&testers, Version::V1).await?;

@@ -47,9 +47,7 @@ async fn a_file_in_a_claim_serves_as_well() {
         client::apply(&scene.ring.bed, &claim)?;
         let mut object = scene.object(Version::V1)?;
         object["spec"]["model"]["artifact"]["uri"] = json!("pvc://models/v1");
-        scene.put(&object).await?;
-        scene.serves("v1").await?;
-        scene.led().await?;
+        scene.begin_with(&object).await?;
         let load = scene.load(20)?;
         scene.answers(&load, Version::V1).await?;
         let counts = load.stop().await?;

@@ -59,7 +59,8 @@ enum LogFormat {
     Text,
 }
 
-/// The log, and beside it `more`. As JSON whatever an object or a server says is one line, and no sign of it reaches a terminal as it is.
+/// The log, and beside it `more`. As JSON whatever an object or a server says is one line, and no sign of it reaches a
+/// terminal as it is.
 fn log<W, L>(format: LogFormat, filter: EnvFilter, to: W, more: Option<L>) -> Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -97,9 +98,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         .install_default()
         .map_err(|_| "a TLS provider was installed twice")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (layer, _traces) = traces::start(traces_wanted(), runtime.handle())?;
+    let wanted = traces_wanted();
+    let (layer, _traces) = traces::start(wanted, runtime.handle())?;
     log(args.log_format, filter, std::io::stderr, layer).init();
-    if traces_wanted() && !cfg!(feature = "otel") {
+    if wanted && !cfg!(feature = "otel") {
         tracing::warn!("no traces: this program was built without the feature otel");
     }
     let election = args.leader_elect.then_some(Election {
