@@ -20,8 +20,8 @@ use tokio::{
 const CONTROL_PLANE_BED: &str = "serin-tests";
 /// Test programs of the whole-cluster ring, in this order.
 const CLUSTER: [&str; 3] = ["cluster", "rights", "helm"];
-/// Scenarios at the same time: they mostly wait, but each has pods and load.
-const AT_ONCE: usize = 5;
+/// Threads for scenarios: [`ring::AT_ONCE`] play, and on the others those wait that play alone, after them.
+const SCENARIO_THREADS: usize = ring::AT_ONCE + 11;
 /// Tests of the control-plane ring at the same time: each has a namespace and an operator of its own, and waits for seconds
 /// to pass. With more, two cores are too slow for the times that tests allow.
 const WORLDS_AT_ONCE: usize = 12;
@@ -225,7 +225,7 @@ impl Ring {
                 }
                 Self::Cluster => {
                     // What each scenario took and cost is worth its line, also when all is well.
-                    command.args(["--show-output", &format!("--test-threads={AT_ONCE}")]);
+                    command.args(["--show-output", &format!("--test-threads={SCENARIO_THREADS}")]);
                 }
             }
             match carry_out(command, stop).await? {

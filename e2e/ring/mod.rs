@@ -9,6 +9,7 @@ pub mod audit;
 mod pods;
 mod scene;
 mod seen;
+mod turns;
 
 use std::{fs::File, path::PathBuf};
 
@@ -24,6 +25,7 @@ use crate::{
 pub use pods::servers;
 pub use scene::{PATIENCE, Scene, patient, quick, run, run_alone, status};
 pub use seen::Seen;
+pub use turns::AT_ONCE;
 
 /// Name of the bed if nothing else is asked for.
 pub const BED: &str = "serin-e2e";

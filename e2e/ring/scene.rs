@@ -22,9 +22,8 @@ use serin_api::{
     conditions::{self, Type},
     labels,
 };
-use tokio::sync::RwLock;
 
-use super::{Ring, STORE, Seen, audit, pods, ring};
+use super::{Ring, STORE, Seen, audit, pods, ring, turns::Turns};
 use crate::{
     Error, client,
     images::{self, Version},
@@ -39,8 +38,8 @@ pub const PATIENCE: Duration = Duration::from_mins(3);
 /// Longest life of a load generator, should the test die.
 const LOAD_SECONDS: u32 = 600;
 
-/// Shared by scenarios that only work in their namespace, held alone by those that take something away from all.
-static TURN: RwLock<()> = RwLock::const_new(());
+/// Shared by scenarios that only work in their namespace, had alone by those that take something away from all.
+static TURNS: Turns = Turns::new();
 
 /// What a scenario acts with.
 pub struct Scene {
@@ -58,13 +57,13 @@ pub struct Scene {
 
 /// Plays a scenario beside others.
 pub async fn run(name: &str, story: impl AsyncFnOnce(&mut Scene) -> Result<(), Error>) {
-    let _turn = TURN.read().await;
+    let _turn = TURNS.together().await;
     play(name, story).await;
 }
 
-/// Plays a scenario that takes something away from everybody.
+/// Plays a scenario that takes something away from everybody, after all others.
 pub async fn run_alone(name: &str, story: impl AsyncFnOnce(&mut Scene) -> Result<(), Error>) {
-    let _turn = TURN.write().await;
+    let _turn = TURNS.alone().await;
     play(name, story).await;
 }
 

@@ -97,7 +97,7 @@ async fn replace(scene: &Scene) -> Result<(), Error> {
 }
 
 /// How long Prometheus is away.
-const OUTAGE: Duration = Duration::from_mins(1);
+const OUTAGE: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_prometheus_a_canary_is_held_and_goes_on_afterwards() {
