@@ -150,7 +150,7 @@ current-context: bed
 /// Where services get their addresses from. A control plane alone has no
 /// network; the range only has to be valid.
 fn service_range(state: &State) -> String {
-    state.range.map_or_else(|| "10.0.0.0/24".into(), Range::services)
+    state.range.map_or_else(|| "10.0.0.0/16".into(), Range::services)
 }
 
 fn service_ip(state: &State) -> String {

@@ -82,10 +82,14 @@ impl Bare {
         for (resource, object) in Children::of(model).others {
             self.post(&resource, &object).await;
         }
-        let models = ApiResource::erase::<ModelDeployment>(&());
-        for generation in [1, 2] {
+        self.statuses(model, 2).await;
+    }
+
+    /// So many writes of a status, each another one.
+    pub async fn statuses(&self, model: &ModelDeployment, count: usize) {
+        let api = self.api(&ApiResource::erase::<ModelDeployment>(&()));
+        for generation in 1..=count {
             let status = json!({"status": {"observedGeneration": generation, "traffic": {"mode": TrafficMode::Gateway}}});
-            let api = self.api(&models);
             api.patch_status(&model.name_any(), &PatchParams::default(), &Patch::Merge(status))
                 .await
                 .unwrap();
