@@ -9,6 +9,7 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
 use serin_api::ModelDeployment;
 use serin_tests::operator::{Launch, Operator};
 use serin_tests::{Change as _, World, wine};
@@ -74,6 +75,7 @@ pub async fn measure(table: &mut Table) {
     fleet.churn(table, before).await;
     fleet.cold_start(table).await;
     fleet.counted_start(table).await;
+    fleet.looks(table).await;
 }
 
 impl Fleet {
@@ -294,6 +296,27 @@ impl Fleet {
         table.add(format!("{}: a minute at rest, requests and writes", self.what), reached, "0.5 /s, 0", "-");
         let reached = format!("{:.1} mcore", used / 60.0 * 1000.0);
         table.add(format!("{}: a minute at rest, processor", self.what), reached, "5 mcore", "-");
+    }
+
+    /// Objects that change in nothing that matters: a look at each, and no write.
+    async fn looks(&self, table: &mut Table) {
+        let many = self.models.min(5 * MANY);
+        let (before, used) = (metrics(&self.world).await, self.processor());
+        let api = self.world.models();
+        let touched = stream::iter(0..many).map(|n| {
+            let (api, name) = (api.clone(), format!("wine-{n}"));
+            let label = json!({"metadata": {"labels": {"touched": "yes"}}});
+            async move { api.patch(&name, &PatchParams::default(), &Patch::Merge(label)).await.unwrap() }
+        });
+        touched.buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
+        let looked = |text: &str| reconciles(text) - reconciles(&before) >= many;
+        until(&self.world, Instant::now(), looked).await;
+        let used = self.processor().saturating_sub(used).as_secs_f64();
+        let after = metrics(&self.world).await;
+        assert_eq!(writes(&after), writes(&before), "nothing was to be written");
+        let rate = (reconciles(&after) - reconciles(&before)) as f64 / used;
+        let what = "reconciles without a write for a second of processor, with their events";
+        table.add(what, format!("{rate:.0}"), "20000", "-");
     }
 }
 

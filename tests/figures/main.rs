@@ -1,5 +1,5 @@
 //! What Serin costs and how fast it is, on this machine, beside a bare client that does the same writes in the same
-//! run: `cargo run --release -p serin-tests --bin figures [analysis|latency|canary|scale|training|finished|fleet]…`
+//! run: `cargo run --release -p serin-tests --bin figures [analysis|latency|canary|leader|scale|training|finished|fleet]…`
 #![allow(clippy::unwrap_used, missing_docs)] // A program for a terminal: what fails, fails it.
 
 mod analysis;
@@ -9,6 +9,7 @@ mod canary;
 mod finished;
 mod fleet;
 mod latency;
+mod leader;
 mod process;
 mod prometheus;
 mod scale;
@@ -39,6 +40,9 @@ async fn on_the_control_plane(is_wanted: impl Fn(&str) -> bool, table: &mut Tabl
     }
     if is_wanted("canary") {
         canary::measure(table).await;
+    }
+    if is_wanted("leader") {
+        leader::measure(table).await;
     }
     if is_wanted("scale") {
         scale::measure(table).await;
