@@ -198,7 +198,7 @@ where
 {
     watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
-        .modify(|object: &mut K| object.managed_fields_mut().clear())
+        .modify(forget_writers)
         .reflect(writer)
         .map(move |event| {
             if let Ok(event) = &event {
@@ -207,6 +207,15 @@ where
             event
         })
         .touched_objects()
+}
+
+/// Who wrote which field, and what `kubectl apply` last sent: larger than the object itself, and nothing is decided by them.
+fn forget_writers<K: Resource>(object: &mut K) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
 }
 
 /// Keeps account of who names which version; gives the versions to look at again. `named` has no answer for an object that
@@ -319,5 +328,30 @@ async fn serves_routes(client: &Client) -> kube::Result<bool> {
             Ok(false)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_annotations_only_what_kubectl_sent_is_forgotten() {
+        let mut object: ConfigMap = serde_json::from_value(json!({
+            "metadata": {
+                "managedFields": [{"manager": "kubectl"}],
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "serin.dev/hand": "v2"},
+            },
+        }))
+        .unwrap();
+        forget_writers(&mut object);
+        assert_eq!(object.metadata.managed_fields, None);
+        assert_eq!(
+            object.metadata.annotations,
+            Some([("serin.dev/hand".to_owned(), "v2".to_owned())].into())
+        );
     }
 }
